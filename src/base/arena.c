@@ -160,3 +160,8 @@ size_t arena_used(const Arena *arena)
 {
     return arena->used;
 }
+
+size_t arena_left(const Arena *arena)
+{
+    return arena->max_bytes - arena->used;
+}

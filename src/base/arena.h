@@ -32,6 +32,8 @@ const char *arena_cstr(Arena *arena, Slice s);
 Slice arena_printf(Arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);
 
 size_t arena_used(const Arena *arena); // bytes handed out since create or reset
+// Bytes that the ceiling still allows: what a parser asks before it allocates on behalf of input.
+size_t arena_left(const Arena *arena);
 
 #define ARENA_NEW(arena, Type)          ((Type *)arena_alloc((arena), sizeof(Type)))
 #define ARENA_ARRAY(arena, Type, count) ((Type *)arena_alloc_array((arena), (count), sizeof(Type)))

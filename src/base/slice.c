@@ -168,6 +168,57 @@ int slice_to_f64(Slice s, double *ret_value)
     return 0;
 }
 
+enum { NEAREST_NAME_MAX = 64 };
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+// Optimal string alignment over three rows; NEAREST_NAME_MAX when a name is too long to bother.
+static int edit_distance(Slice a, Slice b)
+{
+    if (a.len >= NEAREST_NAME_MAX || b.len >= NEAREST_NAME_MAX) {
+        return NEAREST_NAME_MAX;
+    }
+    int rows[3][NEAREST_NAME_MAX] = {0};
+    int *before = rows[0], *above = rows[1], *row = rows[2];
+    for (size_t k = 0; k <= b.len; k++) {
+        above[k] = (int)k;
+    }
+    for (size_t i = 1; i <= a.len; i++) {
+        row[0] = (int)i;
+        int x = ascii_lower(a.ptr[i - 1]);
+        for (size_t k = 1; k <= b.len; k++) {
+            int y = ascii_lower(b.ptr[k - 1]);
+            row[k] = least(above[k - 1] + (x != y), least(above[k], row[k - 1]) + 1);
+            if (i > 1 && k > 1 && x == ascii_lower(b.ptr[k - 2]) &&
+                y == ascii_lower(a.ptr[i - 2])) {
+                row[k] = least(row[k], before[k - 2] + 1);
+            }
+        }
+        int *spare = before;
+        before = above;
+        above = row;
+        row = spare;
+    }
+    return above[b.len];
+}
+
+Slice slice_nearest(Slice wrong, const Slice *names, size_t count)
+{
+    int best = wrong.len <= 4 ? 2 : 3;
+    Slice nearest = {0};
+    for (size_t i = 0; i < count; i++) {
+        int distance = edit_distance(wrong, names[i]);
+        if (distance < best) {
+            best = distance;
+            nearest = names[i];
+        }
+    }
+    return nearest;
+}
+
 uint64_t slice_hash(Slice s)
 {
     uint64_t hash = 0xcbf29ce484222325u;

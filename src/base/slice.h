@@ -48,6 +48,11 @@ bool slice_cut(Slice s, char sep, Slice *ret_head, Slice *ret_tail);
 MUST_USE int slice_to_i64(Slice s, int64_t *ret_value);
 MUST_USE int slice_to_f64(Slice s, double *ret_value); // finite values only
 
+// The one of `names` that a person who typed `wrong` most likely meant: Damerau-Levenshtein
+// distance (optimal string alignment) of at most 2, or 1 in words of up to four letters; the empty
+// slice when none is that near. ASCII case counts as no difference.
+Slice slice_nearest(Slice wrong, const Slice *names, size_t count);
+
 // FNV-1a with a final mix: for maps over our own keys. Keys chosen by a peer go through map.h's
 // seeded hash instead.
 uint64_t slice_hash(Slice s);

@@ -60,12 +60,39 @@ static void test_cut_find_trim(void **state)
     assert_true(slice_cmp(SLICE("a"), SLICE("ab")) < 0);
 }
 
+static void test_nearest_name(void **state)
+{
+    (void)state;
+    static const Slice names[] = {SLICE_INIT("duration"), SLICE_INIT("vus"), SLICE_INIT("rate")};
+    static const struct {
+        const char *wrong, *right;
+    } cases[] = {
+        {"durations", "duration"},
+        {"duratoin", "duration"},
+        {"Duration", "duration"},
+        {"drtion", "duration"},
+        {"drton", ""},
+        {"vu", "vus"},
+        {"rtae", "rate"},
+        {"vx", ""},
+        {"", ""},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        Slice nearest = slice_nearest(slice_from_cstr(cases[i].wrong), names, COUNT_OF(names));
+        assert_true(slice_eq_cstr(nearest, cases[i].right));
+    }
+    char huge[1000];
+    memset(huge, 'x', sizeof huge);
+    assert_int_equal(slice_nearest((Slice){huge, sizeof huge}, names, COUNT_OF(names)).len, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_i64_edges),
         cmocka_unit_test(test_f64_takes_decimal_only),
         cmocka_unit_test(test_cut_find_trim),
+        cmocka_unit_test(test_nearest_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
