@@ -53,10 +53,15 @@ int doc_build_text(DocBuilder *b, DocPlace at, Slice text, Slice *ret_copy)
     return rc;
 }
 
+// Until the container is closed, index_ holds its last child: one pointer serves twice.
+Doc *doc_build_last(const Doc *parent)
+{
+    return (Doc *)(void *)parent->index_;
+}
+
 void doc_build_append(Doc *parent, Doc *child)
 {
-    // Until the container is closed, index_ holds its last child: one pointer serves twice.
-    Doc *last = (Doc *)(void *)parent->index_;
+    Doc *last = doc_build_last(parent);
     if (last) {
         last->next_ = child;
     } else {

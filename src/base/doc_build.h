@@ -33,6 +33,8 @@ MUST_USE int doc_build_node(DocBuilder *b, DocType type, DocPlace at, Doc **ret_
 MUST_USE int doc_build_text(DocBuilder *b, DocPlace at, Slice text, Slice *ret_copy);
 // Appends to an array or object that is not closed yet.
 void doc_build_append(Doc *parent, Doc *child);
+// The child appended last to a container that is not closed yet, or NULL.
+Doc *doc_build_last(const Doc *parent);
 // Sets count and index; finds duplicate keys.
 MUST_USE int doc_build_close(DocBuilder *b, Doc *container);
 
