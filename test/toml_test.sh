@@ -2,7 +2,7 @@
 # Fetches the public toml-test corpus through the Go client, which checks it against the Go checksum
 # database, and runs toml_suite over it. 77 means skipped: no Go, or the corpus cannot be fetched.
 set -eu
-suite=$1
+suite=$(realpath "$1")
 module=github.com/toml-lang/toml-test/v2@v2.2.0
 sum=h1:q3ELZu7oPnpl9TClC6OOcAccXwj+jwAyFP8WvzBdK1M=
 
