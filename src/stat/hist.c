@@ -200,6 +200,21 @@ double hist_value_at_rank(const Hist *h, uint64_t rank)
     return at;
 }
 
+bool hist_bucket_at_rank(const Hist *h, uint64_t rank, HistBucket *ret_bucket)
+{
+    HistIter it = hist_iter(h);
+    HistBucket b;
+    uint64_t below = 0;
+    while (rank > 0 && hist_next(&it, &b)) {
+        below += b.count;
+        if (below >= rank) {
+            *ret_bucket = b;
+            return true;
+        }
+    }
+    return false;
+}
+
 // Quantile over `total` values of which the finite ones come first.
 static double quantile_of(const Hist *h, double q, uint64_t total)
 {

@@ -98,6 +98,12 @@ bool hist_equal(const Hist *a, const Hist *b);
 
 // ---- what it says ----
 
+typedef struct HistBucket {
+    int64_t low;  // smallest value that falls into it
+    int64_t high; // largest value that falls into it
+    uint64_t count;
+} HistBucket;
+
 // Number of values, the infinite ones included.
 static inline uint64_t hist_count_all(const Hist *h)
 {
@@ -107,6 +113,9 @@ static inline uint64_t hist_count_all(const Hist *h)
 // The rank-th smallest finite value, 1 <= rank <= count: the midpoint of its bucket, held within
 // min and max (so rank 1 is min and rank count is max, exactly). NaN for any other rank.
 double hist_value_at_rank(const Hist *h, uint64_t rank);
+
+// The bucket that the value of that rank lies in; false for any other rank.
+bool hist_bucket_at_rank(const Hist *h, uint64_t rank, HistBucket *ret_bucket);
 
 // Quantile q (0..1, held to that range) of the finite values, interpolated between neighbouring
 // ranks as R's type 7 and k6's p(N) do it. NaN while count is 0.
@@ -126,12 +135,6 @@ double hist_mean(const Hist *h);   // exact up to the rounding of a double; NaN 
 double hist_stddev(const Hist *h); // n - 1 in the denominator, from midpoints; NaN below 2 values
 
 // ---- buckets, in ascending order of value ----
-
-typedef struct HistBucket {
-    int64_t low;  // smallest value that falls into it
-    int64_t high; // largest value that falls into it
-    uint64_t count;
-} HistBucket;
 
 typedef struct HistIter {
     const Hist *hist;
