@@ -1,0 +1,128 @@
+#include "net/url.h"
+
+static int parse_port(Url *url, Slice text, Slice port, Err *e)
+{
+    int64_t value = 0;
+    if (port.len == 0) {
+        return 0; // "host:" means the scheme's own
+    }
+    bool digits = port.ptr[0] >= '0' && port.ptr[0] <= '9';
+    if (!digits || slice_to_i64(port, &value) != 0 || value < 1 || value > 65535) {
+        return err_set(e, ERR_ARG, "URL '%.*s': port '%.*s' is not a number from 1 to 65535",
+                       SLICE_FMT(text), SLICE_FMT(port));
+    }
+    url->port = (uint16_t)value;
+    return 0;
+}
+
+static bool is_host(Slice host, bool ipv6)
+{
+    for (size_t i = 0; i < host.len; i++) {
+        unsigned char c = (unsigned char)host.ptr[i];
+        bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+        if (ipv6 ? !hex && c != ':' && c != '.' : strchr("/?#[]@\\<>\"^`{|}%: ", c) != NULL) {
+            return false;
+        }
+    }
+    return host.len > 0;
+}
+
+static int parse_authority(Url *url, Slice text, Slice authority, Err *e)
+{
+    for (size_t i = authority.len; i > 0; i--) {
+        if (authority.ptr[i - 1] == '@') {
+            url->user_info = slice_sub(authority, 0, i - 1);
+            authority = slice_sub(authority, i, authority.len);
+            break;
+        }
+    }
+    Slice port = {NULL, 0};
+    if (authority.len > 0 && authority.ptr[0] == '[') {
+        ptrdiff_t end = slice_find_byte(authority, ']');
+        Slice rest = end < 0 ? authority : slice_sub(authority, (size_t)end + 1, authority.len);
+        if (end < 0 || (rest.len > 0 && rest.ptr[0] != ':')) {
+            return err_set(e, ERR_ARG, "URL '%.*s': '[' without ']' around an IPv6 address",
+                           SLICE_FMT(text));
+        }
+        url->ipv6 = true;
+        url->host = slice_sub(authority, 1, (size_t)end - 1);
+        port = slice_sub(rest, 1, rest.len);
+    } else {
+        (void)slice_cut(authority, ':', &url->host, &port);
+    }
+    if (!is_host(url->host, url->ipv6)) {
+        return err_set(e, ERR_ARG, "URL '%.*s' has no valid host", SLICE_FMT(text));
+    }
+    return parse_port(url, text, port, e);
+}
+
+int url_parse(Slice text, Url *ret_url, Err *e)
+{
+    if (text.len > URL_BYTES_MAX) {
+        return err_set(e, ERR_ARG, "the URL has %zu bytes, the limit is %d", text.len,
+                       URL_BYTES_MAX);
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if (c <= ' ' || c == 0x7F) {
+            return err_set(e, ERR_ARG,
+                           "URL '%.*s' has white space or a control character at position %zu; "
+                           "write it percent-encoded",
+                           SLICE_FMT(text), i);
+        }
+    }
+    Url url = {0};
+    Slice rest;
+    if (text.len >= 7 && slice_eq_nocase(slice_sub(text, 0, 7), SLICE("http://"))) {
+        url.port = 80;
+        rest = slice_sub(text, 7, text.len);
+    } else if (text.len >= 8 && slice_eq_nocase(slice_sub(text, 0, 8), SLICE("https://"))) {
+        url.tls = true;
+        url.port = 443;
+        rest = slice_sub(text, 8, text.len);
+    } else {
+        return err_set(e, ERR_ARG, "URL '%.*s' does not begin with http:// or https://",
+                       SLICE_FMT(text));
+    }
+    Slice before = rest;
+    if (slice_cut(rest, '#', &before, &url.fragment)) {
+        rest = before;
+    } else {
+        url.fragment = (Slice){NULL, 0};
+    }
+    if (slice_cut(rest, '?', &before, &url.query)) {
+        rest = before;
+    } else {
+        url.query = (Slice){NULL, 0};
+    }
+    ptrdiff_t slash = slice_find_byte(rest, '/');
+    Slice authority = slash < 0 ? rest : slice_sub(rest, 0, (size_t)slash);
+    url.path = slash < 0 ? (Slice){"", 0} : slice_sub(rest, (size_t)slash, rest.len);
+    int rc = parse_authority(&url, text, authority, e);
+    if (rc == 0) {
+        *ret_url = url;
+    }
+    return rc;
+}
+
+void url_append_target(Buf *out, const Url *url)
+{
+    if (url->path.len == 0) {
+        buf_putc(out, '/');
+    }
+    buf_append(out, url->path);
+    if (url->query.ptr) {
+        buf_putc(out, '?');
+        buf_append(out, url->query);
+    }
+}
+
+void url_append_authority(Buf *out, const Url *url)
+{
+    buf_puts(out, url->ipv6 ? "[" : "");
+    buf_append(out, url->host);
+    buf_puts(out, url->ipv6 ? "]" : "");
+    if (url->port != (url->tls ? 443 : 80)) {
+        buf_printf(out, ":%u", url->port);
+    }
+}
