@@ -212,6 +212,7 @@ const char *doc_type_name(DocType type)
     return names[type];
 }
 
+PRINTF_LIKE(4, 0)
 static int err_at(Err *e, const Doc *at, DocPlace place, const char *format, va_list args)
 {
     char words[ERR_TEXT_MAX];

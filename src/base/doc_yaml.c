@@ -303,7 +303,7 @@ static int take_key(YamlReader *y, const yaml_event_t *event)
     if (event->data.scalar.anchor || event->data.scalar.tag) {
         return doc_fail(y->b, ERR_PARSE, at, "a key cannot have an anchor or a tag");
     }
-    Frame *top = top_of(y);
+    Frame *top = &y->stack[y->depth - 1]; // expects_key saw it
     top->key_place = at;
     top->key_read = true;
     return doc_build_text(y->b, at, text, &top->key);
