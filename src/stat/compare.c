@@ -7,9 +7,8 @@
 #include "stat/dist.h"
 #include "stat/sample.h"
 
-// Fills in everything that follows from difference, standard error and degrees of freedom.
-static Comparison conclude(double difference, double se, double df, bool is_ratio,
-                           double confidence)
+Comparison compare_from_estimate(double difference, double se, double df, bool is_ratio,
+                                 double confidence)
 {
     Comparison c = {
         .estimate = is_ratio ? exp(difference) : difference,
@@ -47,13 +46,15 @@ static Comparison welch(const double *x, size_t nx, const double *y, size_t ny, 
     if (sum > 0) {
         df = sum * sum / (vx * vx / ((double)nx - 1) + vy * vy / ((double)ny - 1));
     }
-    return conclude(sample_mean(y, ny) - sample_mean(x, nx), sqrt(sum), df, is_ratio, confidence);
+    return compare_from_estimate(sample_mean(y, ny) - sample_mean(x, nx), sqrt(sum), df, is_ratio,
+                                 confidence);
 }
 
 static Comparison paired(const double *difference, size_t n, bool is_ratio, double confidence)
 {
     double se = sqrt(sample_variance(difference, n) / (double)n);
-    return conclude(sample_mean(difference, n), se, (double)n - 1, is_ratio, confidence);
+    return compare_from_estimate(sample_mean(difference, n), se, (double)n - 1, is_ratio,
+                                 confidence);
 }
 
 static double log_or_nan(double x)

@@ -43,6 +43,12 @@ Comparison compare_welch_ratio(const double *x, size_t nx, const double *y, size
 Comparison compare_paired(const double *x, const double *y, size_t n, double confidence);
 Comparison compare_paired_ratio(const double *x, const double *y, size_t n, double confidence);
 
+// The conclusion from an estimate that was made elsewhere: a difference (of logarithms, for a
+// ratio), its standard error and degrees of freedom. stat/blocks.h compares two single runs through
+// it.
+Comparison compare_from_estimate(double log_or_difference, double standard_error, double df,
+                                 bool is_ratio, double confidence);
+
 // Two one-sided tests (Schuirmann 1987): the p-value of "the truth lies outside [low, high]". Small
 // means shown to be inside. The margin is in the unit of the estimate: a ratio for ratios.
 // Equivalent to the interval of confidence 1 - 2 alpha lying inside the margin.
