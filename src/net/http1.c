@@ -190,7 +190,9 @@ static int parse_failed(Http1Parser *p, llhttp_errno_t code, Err *e)
     if (p->rc != 0) { // llhttp renames what some callbacks return
         return err_set(e, p->rc, "%s", p->trouble);
     }
-    p->answer_status = code == HPE_INVALID_METHOD ? 501 : code == HPE_INVALID_VERSION ? 505 : 400;
+    // A method that we do not know, unless it is not even a word.
+    bool word = code == HPE_INVALID_METHOD && http_is_token((Slice){&p->first_byte, 1});
+    p->answer_status = word ? 501 : code == HPE_INVALID_VERSION ? 505 : 400;
     const char *reason = llhttp_get_error_reason(llhttp_of(p));
     return err_set(e, ERR_PROTOCOL, "not a valid HTTP/1 %s: %s",
                    p->kind == HTTP1_REQUEST ? "request" : "response",
@@ -206,7 +208,10 @@ int http1_parse(Http1Parser *p, Slice bytes, size_t *ret_used, Err *e)
 {
     size_t used = 0;
     while (used < bytes.len && p->stage != HTTP1_DONE) {
-        p->began = true;
+        if (!p->began) {
+            p->began = true;
+            p->first_byte = bytes.ptr[used];
+        }
         llhttp_t *parser = llhttp_of(p);
         llhttp_errno_t code = llhttp_execute(parser, bytes.ptr + used, bytes.len - used);
         if (code == HPE_OK) {

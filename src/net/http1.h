@@ -50,6 +50,7 @@ typedef struct Http1Parser {
     // The codec's:
     int rc;
     int interim;
+    char first_byte;
     Http1Part part;
     const char *trouble;
     uint64_t llhttp[HTTP1_LLHTTP_WORDS];

@@ -38,6 +38,8 @@ typedef struct StreamOps {
     int (*write)(Stream *s, const struct iovec *parts, int count, size_t *ret_n, Err *e);
     // Parks until a read is worth trying.
     int (*wait_readable)(Stream *s, Err *e);
+    // Bytes that were taken from the socket already (TLS records); NULL: never.
+    bool (*has_pending)(const Stream *s);
     void (*close)(Stream *s);
 } StreamOps;
 
