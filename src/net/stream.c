@@ -339,7 +339,7 @@ int tcp_connect(const TcpConnectOptions *o, TcpStream **ret_stream, Err *e)
             return rc;
         }
     }
-    int fd;
+    int fd = -1;
     int rc = open_socket(o, &fd, e);
     if (rc != 0) {
         return rc;

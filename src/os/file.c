@@ -144,7 +144,7 @@ int file_write(const char *path, Slice content, const FileWriteOptions *options,
 {
     FileWriteOptions o = options ? *options : (FileWriteOptions){0};
     char temporary[PATH_MAX];
-    int fd;
+    int fd = -1;
     int rc = open_temporary(path, temporary, &fd, e);
     if (rc != 0) {
         return rc;

@@ -114,7 +114,7 @@ static bool group_of(Slice cgroups, const char *controller, Slice *ret_path)
 static Slice read_group_file(const char *root, const char *mount, Slice group, const char *file,
                              Buf *buf)
 {
-    char path[PATH_MAX];
+    char path[1024]; // control groups nest a few levels deep
     (void)snprintf(path, sizeof path, "%s%.*s/%s", mount, SLICE_FMT(group), file);
     Slice text = read_text(root, path, buf);
     if (text.len == 0) {
