@@ -4,6 +4,8 @@
 
 #include <llhttp.h>
 
+#include "net/http1_response.h"
+
 static_assert(sizeof(llhttp_t) <= HTTP1_LLHTTP_WORDS * sizeof(uint64_t), "llhttp_t grew");
 
 static llhttp_t *llhttp_of(Http1Parser *p)
@@ -108,20 +110,17 @@ static int on_headers_complete(llhttp_t *parser)
     }
     head->version_major = parser->http_major;
     head->version_minor = parser->http_minor;
-    head->status = parser->status_code;
     head->upgrade = parser->upgrade;
     head->chunked = (parser->flags & F_CHUNKED) != 0;
     if (parser->flags & F_CONTENT_LENGTH) {
         head->content_length =
             parser->content_length > INT64_MAX ? INT64_MAX : (int64_t)parser->content_length;
     }
-    if (p->kind == HTTP1_REQUEST) {
-        head->method = llhttp_method_name((llhttp_method_t)parser->method);
-        head->expect_continue =
-            slice_eq_nocase(http_head_get(head, SLICE("expect")), SLICE("100-continue"));
-    }
+    head->method = llhttp_method_name((llhttp_method_t)parser->method);
+    head->expect_continue =
+        slice_eq_nocase(http_head_get(head, SLICE("expect")), SLICE("100-continue"));
     p->stage = HTTP1_BODY;
-    return p->head_only ? 1 : 0;
+    return 0;
 }
 
 static int on_body(llhttp_t *parser, const char *at, size_t len)
@@ -148,7 +147,6 @@ static int on_message_complete(llhttp_t *parser)
 
 static const llhttp_settings_t settings = {
     .on_url = on_line,
-    .on_status = on_line,
     .on_header_field = on_field,
     .on_header_value = on_value,
     .on_header_value_complete = on_value_complete,
@@ -159,13 +157,13 @@ static const llhttp_settings_t settings = {
 
 // ---- parsing
 
-static void begin_message(Http1Parser *p)
+static void begin_request(Http1Parser *p)
 {
     http_head_reset(p->head);
     p->stage = HTTP1_HEAD;
     p->part = HTTP1_BETWEEN;
     llhttp_t *parser = llhttp_of(p);
-    llhttp_init(parser, p->kind == HTTP1_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
+    llhttp_init(parser, HTTP_REQUEST, &settings);
     parser->data = p;
 }
 
@@ -182,7 +180,11 @@ void http1_parser_init(Http1Parser *p, Http1Kind kind, HttpHead *head)
     p->rc = 0;
     p->interim = 0;
     p->trouble = NULL;
-    begin_message(p);
+    if (kind == HTTP1_REQUEST) {
+        begin_request(p);
+    } else {
+        http1_response_begin(p);
+    }
 }
 
 static int parse_failed(Http1Parser *p, llhttp_errno_t code, Err *e)
@@ -194,44 +196,31 @@ static int parse_failed(Http1Parser *p, llhttp_errno_t code, Err *e)
     bool word = code == HPE_INVALID_METHOD && http_is_token((Slice){&p->first_byte, 1});
     p->answer_status = word ? 501 : code == HPE_INVALID_VERSION ? 505 : 400;
     const char *reason = llhttp_get_error_reason(llhttp_of(p));
-    return err_set(e, ERR_PROTOCOL, "not a valid HTTP/1 %s: %s",
-                   p->kind == HTTP1_REQUEST ? "request" : "response",
+    return err_set(e, ERR_PROTOCOL, "not a valid HTTP/1 request: %s",
                    reason && *reason ? reason : llhttp_errno_name(code));
-}
-
-static bool is_interim(const Http1Parser *p)
-{
-    return p->kind == HTTP1_RESPONSE && p->head->status / 100 == 1 && p->head->status != 101;
 }
 
 int http1_parse(Http1Parser *p, Slice bytes, size_t *ret_used, Err *e)
 {
-    size_t used = 0;
-    while (used < bytes.len && p->stage != HTTP1_DONE) {
-        if (!p->began) {
-            p->began = true;
-            p->first_byte = bytes.ptr[used];
-        }
-        llhttp_t *parser = llhttp_of(p);
-        llhttp_errno_t code = llhttp_execute(parser, bytes.ptr + used, bytes.len - used);
-        if (code == HPE_OK) {
-            used = bytes.len;
-            break;
-        }
-        if (code != HPE_PAUSED && code != HPE_PAUSED_UPGRADE) {
-            return parse_failed(p, code, e);
-        }
-        used = (size_t)(llhttp_get_error_pos(parser) - bytes.ptr);
-        if (p->stage == HTTP1_DONE && is_interim(p)) {
-            begin_message(p);
-            if (++p->interim > HTTP1_INTERIM_MAX) {
-                return err_set(e, ERR_PROTOCOL, "more than %d interim responses",
-                               HTTP1_INTERIM_MAX);
-            }
-        }
+    if (p->kind == HTTP1_RESPONSE) {
+        return http1_response_parse(p, bytes, ret_used, e);
     }
-    *ret_used = used;
-    return 0;
+    *ret_used = 0;
+    if (bytes.len == 0 || p->stage == HTTP1_DONE) {
+        return 0;
+    }
+    if (!p->began) {
+        p->began = true;
+        p->first_byte = *bytes.ptr;
+    }
+    llhttp_t *parser = llhttp_of(p);
+    llhttp_errno_t code = llhttp_execute(parser, bytes.ptr, bytes.len);
+    if (code == HPE_PAUSED || code == HPE_PAUSED_UPGRADE) {
+        *ret_used = (size_t)(llhttp_get_error_pos(parser) - bytes.ptr);
+        return 0;
+    }
+    *ret_used = bytes.len;
+    return code == HPE_OK ? 0 : parse_failed(p, code, e);
 }
 
 int http1_eof(Http1Parser *p, Err *e)
@@ -239,13 +228,10 @@ int http1_eof(Http1Parser *p, Err *e)
     if (!p->began) {
         return err_set(e, ERR_CLOSED, "the peer closed the connection without a message");
     }
-    llhttp_errno_t code = llhttp_finish(llhttp_of(p));
-    if (p->stage == HTTP1_DONE) {
-        p->head->keep_alive = false;
-        return 0;
+    if (p->kind == HTTP1_RESPONSE) {
+        return http1_response_eof(p, e);
     }
-    (void)code;
-    return err_set(e, ERR_PROTOCOL, "the peer closed in the middle of a message");
+    return err_set(e, ERR_PROTOCOL, "the peer closed in the middle of a request");
 }
 
 // ---- writing

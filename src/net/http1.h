@@ -28,12 +28,41 @@ typedef enum Http1Stage {
 
 typedef enum Http1Part { HTTP1_BETWEEN, HTTP1_NAME, HTTP1_VALUE } Http1Part; // of a header field
 
+// What comes next behind the head of a response.
+typedef enum Http1Body {
+    HTTP1_NO_BODY,
+    HTTP1_BODY_LENGTH, // `left` bytes
+    HTTP1_BODY_TO_END, // everything until the peer closes
+    HTTP1_CHUNK_SIZE,
+    HTTP1_CHUNK_DATA,
+    HTTP1_CHUNK_CR,
+    HTTP1_CHUNK_LF,
+    HTTP1_TRAILERS,
+} Http1Body;
+
+// State of the response parser.
+typedef struct Http1Response {
+    size_t scanned; // of the text: no line feed before here
+    size_t line_at; // where the unfinished line begins
+    int64_t left;   // bytes of the body or chunk
+    uint32_t line_len;
+    uint32_t size_digits;
+    Http1Body body;
+    bool status_seen;
+    bool encoded; // there is a Transfer-Encoding
+    bool close;   // Connection said so
+    bool keep_alive;
+    bool size_cr;
+    bool extension;
+} Http1Response;
+
 // A piece of the body, chunked coding removed. A negative result ends parsing with that code.
 typedef int Http1BodyFn(void *ctx, Slice piece);
 
 enum {
     HTTP1_LLHTTP_WORDS = 16,
-    HTTP1_INTERIM_MAX = 16, // 1xx answers before the real one
+    HTTP1_INTERIM_MAX = 16,      // 1xx answers before the real one
+    HTTP1_CHUNK_LINE_MAX = 4096, // a chunk's size with its extensions
 };
 
 typedef struct Http1Parser {
@@ -53,7 +82,10 @@ typedef struct Http1Parser {
     char first_byte;
     Http1Part part;
     const char *trouble;
-    uint64_t llhttp[HTTP1_LLHTTP_WORDS];
+    union {
+        Http1Response response;
+        uint64_t llhttp[HTTP1_LLHTTP_WORDS]; // requests
+    };
 } Http1Parser;
 
 // Resets the head too. Set body_fn, body_ctx and head_only afterwards.

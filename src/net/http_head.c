@@ -164,21 +164,52 @@ const char *http_reason(int status)
     }
 }
 
+size_t http_token_len(Slice s)
+{
+    static const bool allowed[256] = {
+        ['0' ... '9'] = true,  ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['!'] = true,
+        ['#' ... '\''] = true, ['*'] = true,         ['+'] = true,         ['-'] = true,
+        ['.'] = true,          ['^' ... '`'] = true, ['|'] = true,         ['~'] = true,
+    };
+    size_t i = 0;
+    while (i < s.len && allowed[(unsigned char)s.ptr[i]]) {
+        i++;
+    }
+    return i;
+}
+
 bool http_is_token(Slice s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (!alnum && (c == '\0' || !strchr("!#$%&'*+-.^_`|~", c))) {
-            return false;
-        }
-    }
-    return s.len > 0;
+    return s.len > 0 && http_token_len(s) == s.len;
+}
+
+// Eight bytes at a time: whether any byte of x is below n, or equal to n (Sean Anderson, "Bit
+// Twiddling Hacks", "Determine if a word has a byte less than n", which is exact for n <= 128).
+#define ONES            (~UINT64_C(0) / 255)
+#define HAS_LESS(x, n)  (((x)-ONES * (n)) & ~(x)&ONES * 128)
+#define HAS_EQUAL(x, n) HAS_LESS((x) ^ ONES * (n), 1)
+
+static bool suspicious(const char *at)
+{
+    uint64_t x;
+    memcpy(&x, at, sizeof x);
+    return (HAS_LESS(x, ' ') | HAS_EQUAL(x, 0x7F)) != 0;
 }
 
 bool http_is_field_value(Slice s)
 {
-    for (size_t i = 0; i < s.len; i++) {
+    size_t i = 0;
+    if (s.len >= sizeof(uint64_t)) {
+        size_t last = s.len - sizeof(uint64_t);
+        while (i < last && !suspicious(s.ptr + i)) {
+            i += sizeof(uint64_t);
+        }
+        if (i >= last && !suspicious(s.ptr + last)) { // overlaps the one before
+            return true;
+        }
+        i = 0; // perhaps only a tab: look closely
+    }
+    for (; i < s.len; i++) {
         unsigned char c = (unsigned char)s.ptr[i];
         if ((c < ' ' && c != '\t') || c == 0x7F) {
             return false;

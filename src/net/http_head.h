@@ -78,6 +78,7 @@ const char *http_reason(int status);
 
 // A token of RFC 9110 section 5.6.2: what a method or field name may be.
 bool http_is_token(Slice s);
+size_t http_token_len(Slice s); // how many bytes at its beginning are a token
 // A field value without control characters, so that it cannot end its line.
 bool http_is_field_value(Slice s);
 
