@@ -62,6 +62,7 @@ enum {
     FIBER_CACHED_MAX = 1024,
 };
 
+// `options` NULL: all defaults.
 FiberPool *fiber_pool_create(Loop *loop, const FiberOptions *options);
 // All fibers have ended (see fiber_pool_drain). NULL is fine.
 void fiber_pool_destroy(FiberPool *pool);
