@@ -28,7 +28,7 @@
 #endif
 
 enum {
-    PRODUCTS = 600,
+    PRODUCTS = 4000,
     PAGE = 20,
     HITS = 10,
     NAME_MAX_BYTES = 48,
@@ -320,7 +320,7 @@ int main(int argc, char **argv)
         option_parse(arena, &SHOP, (const char *const *)argv + 1, (size_t)argc - 1, NULL, &set, &e);
     if (rc == 0 && option_help_wanted(set)) {
         Buf text = buf_create(REPLY_BYTES_MAX);
-        option_help(&text, "shop", &SHOP, 100);
+        option_help(&text, "", &SHOP, 100);
         (void)fwrite(text.data, 1, text.len, stdout);
         buf_done(&text);
     } else if (rc == 0) {

@@ -130,7 +130,8 @@ Slice option_positional(const OptionSet *set, size_t index); // empty past the e
 // How many of the positionals stood behind `--`: `benchmark --runs 5 -- make test` has two.
 size_t option_behind_dashes(const OptionSet *set);
 
-// The text of --help. `program` is "perfwright"; `columns` the width to wrap at.
+// The text of --help. `program` is "perfwright", or "" for a program without verbs; `columns` the
+// width to wrap at.
 void option_help(Buf *out, const char *program, const Verb *verb, int columns);
 
 // Checks a table: names unique and well-formed, defaults valid, help present. For tests.

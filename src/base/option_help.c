@@ -137,8 +137,8 @@ static void put_sections(Buf *out, const Verb *verb, int columns)
 void option_help(Buf *out, const char *program, const Verb *verb, int columns)
 {
     columns = columns < COLUMNS_MIN ? COLUMNS_MIN : columns;
-    buf_printf(out, "%s.\n\nUsage: %s %s%s", verb->summary, program, verb->name,
-               verb->option_count ? " [options]" : "");
+    buf_printf(out, "%s.\n\nUsage: %s%s%s%s", verb->summary, program, program[0] ? " " : "",
+               verb->name, verb->option_count ? " [options]" : "");
     for (size_t i = 0; i < verb->positional_count; i++) {
         const Positional *p = &verb->positionals[i];
         buf_printf(out, p->optional ? " [%s%s]" : " %s%s", p->name, p->many ? "..." : "");
