@@ -8,7 +8,7 @@
 static void say(const char *prefix, const char *format, va_list args)
 {
     Buf text = buf_create(1 << 20);
-    char line[8192];
+    char line[6000];
     (void)vsnprintf(line, sizeof line, format, args);
     Slice rest = slice_from_cstr(line);
     do {
