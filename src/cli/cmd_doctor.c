@@ -145,18 +145,18 @@ static int run_doctor(App *app, const OptionSet *set, Err *e)
 {
     HostInfo host;
     host_info(&host);
-    Findings findings = {0};
-    look_at_limits(&findings, &host);
-    int rc = look_at_timers(&findings, e);
+    Findings *findings = ARENA_NEW(app->arena, Findings);
+    look_at_limits(findings, &host);
+    int rc = look_at_timers(findings, e);
     if (rc != 0) {
         return rc;
     }
     if (option_flag(set, "json")) {
-        print_json(app, &findings);
+        print_json(app, findings);
         return EXIT_PASS;
     }
-    for (size_t i = 0; i < findings.count; i++) {
-        const Finding *item = &findings.items[i];
+    for (size_t i = 0; i < findings->count; i++) {
+        const Finding *item = &findings->items[i];
         buf_printf(&app->out, "%-5s %-17s %s\n", item->bad ? "WARN" : "ok", item->what,
                    item->value);
         if (item->bad) {

@@ -70,10 +70,10 @@ static int unknown_verb(App *app, Slice word)
         for (size_t i = 0; i < COMMAND_COUNT; i++) {
             names[i] = slice_from_cstr(COMMANDS[i]->verb->name);
         }
-        ptrdiff_t nearest = slice_nearest(word, names, COMMAND_COUNT);
+        Slice nearest = slice_nearest(word, names, COMMAND_COUNT);
         (void)fprintf(stderr, "perfwright: there is no verb \"%.*s\"", SLICE_FMT(word));
-        if (nearest >= 0) {
-            (void)fprintf(stderr, "; did you mean \"%.*s\"?", SLICE_FMT(names[nearest]));
+        if (nearest.len > 0) {
+            (void)fprintf(stderr, "; did you mean \"%.*s\"?", SLICE_FMT(nearest));
         }
         (void)fputs("\nperfwright --help lists them.\n", stderr);
     }
