@@ -11,7 +11,10 @@
 #include <time.h>
 
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets
-#pragma GCC poison atoi atol atoll atof gmtime localtime ctime asctime rand srand system
+#pragma GCC poison atoi atol atoll atof gmtime localtime ctime asctime system
 #pragma GCC poison tmpnam mktemp
+// OpenSSL's headers name parameters "rand", so only calling it is an error.
+extern int rand(void) __attribute__((error("numbers come from base/rng.h")));
+extern void srand(unsigned seed) __attribute__((error("numbers come from base/rng.h")));
 
 #endif

@@ -19,7 +19,7 @@ static int code_of_connect(int rc, int sys_errno)
 static int code_of_exchange(int rc, int sys_errno)
 {
     switch (sys_errno) {
-    case 0: return rc == ERR_TIMEOUT ? NET_TIMEOUT : NET_ERROR;
+    case 0: return rc == ERR_TIMEOUT ? NET_TIMEOUT : rc == ERR_TLS ? NET_TLS : NET_ERROR;
     case EPIPE: return NET_BROKEN_PIPE;
     case ECONNRESET: return NET_RESET;
     default: return NET_TCP_ERRNO;

@@ -1,0 +1,252 @@
+#include "net/decode.h"
+
+#include <brotli/decode.h>
+#include <zlib.h>
+#include <zstd.h>
+
+enum {
+    PIECE_BYTES = 16 << 10, // what a decoder may write before the ceiling is asked again
+    // zstd's window is memory that the sender chooses; RFC 9659 lets the web use 8 MiB.
+    ZSTD_WINDOW_LOG_MAX = 23,
+};
+
+static int bomb(const Buf *out, Err *e)
+{
+    return err_set(e, ERR_LIMIT, "the decoded body is larger than %zu bytes", out->max);
+}
+
+static int broken(const char *coding, const char *how, Err *e)
+{
+    return err_set(e, ERR_PROTOCOL, "the %s body does not decode: %s", coding, how);
+}
+
+// Room for the next piece: as much as the ceiling leaves, one byte at least to notice more.
+static char *next_piece(Buf *out, size_t *ret_room)
+{
+    size_t left = out->max - out->len;
+    *ret_room = left < PIECE_BYTES ? left : PIECE_BYTES;
+    return *ret_room > 0 ? buf_reserve(out, *ret_room) : NULL;
+}
+
+static void keep(Buf *out, const char *at, size_t bytes)
+{
+    if (at && bytes > 0) {
+        buf_commit(out, bytes);
+    }
+}
+
+// ---- zlib
+
+static int inflate_member(z_stream *z, const char *coding, Buf *out, Err *e)
+{
+    for (;;) {
+        // At the ceiling the decoder gets one byte elsewhere: the end may follow without output.
+        unsigned char extra;
+        size_t room;
+        char *at = next_piece(out, &room);
+        z->next_out = at ? (Bytef *)at : &extra;
+        z->avail_out = at ? (uInt)room : 1;
+        int result = inflate(z, Z_NO_FLUSH);
+        size_t made = (at ? room : 1) - z->avail_out;
+        if (!at && made > 0) {
+            return bomb(out, e);
+        }
+        keep(out, at, made);
+        if (result == Z_STREAM_END) {
+            return 0;
+        }
+        if (result == Z_BUF_ERROR || (result == Z_OK && z->avail_in == 0 && z->avail_out > 0)) {
+            return broken(coding, "it is cut off", e);
+        }
+        if (result != Z_OK) {
+            return broken(coding, z->msg ? z->msg : "wrong bytes", e);
+        }
+    }
+}
+
+static int decode_zlib(const char *coding, int window_bits, Slice in, Buf *out, Err *e)
+{
+    z_stream z = {.next_in = (z_const Bytef *)(uintptr_t)in.ptr, .avail_in = (uInt)in.len};
+    if (in.len > UINT32_MAX || inflateInit2(&z, window_bits) != Z_OK) {
+        return err_set(e, ERR_LIMIT, "the %s body is too large", coding);
+    }
+    int rc = inflate_member(&z, coding, out, e);
+    // RFC 1952 section 2.2: a gzip file is a series of members.
+    while (rc == 0 && z.avail_in > 0 && window_bits > MAX_WBITS) {
+        rc = inflateReset(&z) == Z_OK ? inflate_member(&z, coding, out, e)
+                                      : broken(coding, "wrong bytes", e);
+    }
+    if (rc == 0 && z.avail_in > 0) {
+        rc = broken(coding, "bytes follow its end", e);
+    }
+    (void)inflateEnd(&z);
+    return rc;
+}
+
+// "deflate" is zlib's format (RFC 9110 section 8.4.1.2), but some servers send it without zlib's
+// header, and every browser takes that too.
+static int decode_deflate(Slice in, Buf *out, Err *e)
+{
+    const unsigned char *b = (const unsigned char *)in.ptr;
+    bool header = in.len >= 2 && (b[0] & 0x0F) == Z_DEFLATED && (b[0] * 256 + b[1]) % 31 == 0;
+    return decode_zlib("deflate", header ? MAX_WBITS : -MAX_WBITS, in, out, e);
+}
+
+static int decode_gzip(Slice in, Buf *out, Err *e)
+{
+    return decode_zlib("gzip", MAX_WBITS + 16, in, out, e);
+}
+
+// ---- brotli
+
+static int run_brotli(BrotliDecoderState *state, Slice in, Buf *out, Err *e)
+{
+    const uint8_t *next_in = (const uint8_t *)in.ptr;
+    size_t in_left = in.len;
+    for (;;) {
+        uint8_t extra;
+        size_t room;
+        char *at = next_piece(out, &room);
+        uint8_t *next_out = at ? (uint8_t *)at : &extra;
+        size_t out_left = at ? room : 1;
+        BrotliDecoderResult result =
+            BrotliDecoderDecompressStream(state, &in_left, &next_in, &out_left, &next_out, NULL);
+        if (!at && out_left == 0) {
+            return bomb(out, e);
+        }
+        keep(out, at, room - out_left);
+        if (result == BROTLI_DECODER_RESULT_SUCCESS) {
+            return in_left > 0 ? broken("br", "bytes follow its end", e) : 0;
+        }
+        if (result == BROTLI_DECODER_RESULT_NEEDS_MORE_INPUT) {
+            return broken("br", "it is cut off", e);
+        }
+        if (result == BROTLI_DECODER_RESULT_ERROR) {
+            return broken("br", BrotliDecoderErrorString(BrotliDecoderGetErrorCode(state)), e);
+        }
+    }
+}
+
+static int decode_brotli(Slice in, Buf *out, Err *e)
+{
+    BrotliDecoderState *state = BrotliDecoderCreateInstance(NULL, NULL, NULL);
+    if (!state) {
+        die("out of memory for brotli");
+    }
+    int rc = run_brotli(state, in, out, e);
+    BrotliDecoderDestroyInstance(state);
+    return rc;
+}
+
+// ---- zstd
+
+static int run_zstd(ZSTD_DStream *state, Slice bytes, Buf *out, Err *e)
+{
+    ZSTD_inBuffer in = {bytes.ptr, bytes.len, 0};
+    size_t hint = 1;
+    bool stuck = false;
+    // 0 says that a frame ended; another may follow (RFC 8878 section 3.1).
+    while (in.pos < in.size || (hint != 0 && !stuck)) {
+        char extra;
+        size_t room;
+        char *at = next_piece(out, &room);
+        ZSTD_outBuffer piece = {at ? at : &extra, at ? room : 1, 0};
+        size_t before = in.pos;
+        hint = ZSTD_decompressStream(state, &piece, &in);
+        if (ZSTD_isError(hint)) {
+            return broken("zstd", ZSTD_getErrorName(hint), e);
+        }
+        if (!at && piece.pos > 0) {
+            return bomb(out, e);
+        }
+        keep(out, at, piece.pos);
+        stuck = piece.pos == 0 && in.pos == before;
+    }
+    return hint == 0 ? 0 : broken("zstd", "it is cut off", e);
+}
+
+static int decode_zstd(Slice in, Buf *out, Err *e)
+{
+    ZSTD_DStream *state = ZSTD_createDStream();
+    if (!state) {
+        die("out of memory for zstd");
+    }
+    (void)ZSTD_DCtx_setParameter(state, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX);
+    int rc = run_zstd(state, in, out, e);
+    (void)ZSTD_freeDStream(state);
+    return rc;
+}
+
+// ---- all of them
+
+int http_decode(Slice coding, Slice bytes, Buf *out, Err *e)
+{
+    static const struct {
+        const char *name;
+        int (*decode)(Slice in, Buf *out, Err *e);
+    } codings[] = {
+        {"gzip", decode_gzip}, {"x-gzip", decode_gzip}, {"deflate", decode_deflate},
+        {"br", decode_brotli}, {"zstd", decode_zstd},
+    };
+    for (size_t i = 0; i < COUNT_OF(codings); i++) {
+        if (slice_eq_nocase(coding, slice_from_cstr(codings[i].name))) {
+            return codings[i].decode(bytes, out, e);
+        }
+    }
+    return err_set(e, ERR_UNSUPPORTED, "the body has the unknown coding '%.*s'", SLICE_FMT(coding));
+}
+
+static int list_codings(const HttpHead *head, Slice codings[HTTP_CODINGS_MAX], size_t *ret_count,
+                        Err *e)
+{
+    size_t count = 0;
+    uint32_t at = 0;
+    Slice rest;
+    while (http_head_each(head, SLICE("content-encoding"), &at, &rest)) {
+        while (rest.len > 0) {
+            Slice item;
+            (void)slice_cut(rest, ',', &item, &rest);
+            item = slice_trim(item);
+            if (item.len == 0 || slice_eq_nocase(item, SLICE("identity"))) {
+                continue;
+            }
+            if (count == HTTP_CODINGS_MAX) {
+                return err_set(e, ERR_LIMIT, "the body has more than %d codings", HTTP_CODINGS_MAX);
+            }
+            codings[count++] = item;
+        }
+    }
+    *ret_count = count;
+    return 0;
+}
+
+int http_decode_body(const HttpHead *head, Slice body, Buf *plain, Slice *ret_body, Err *e)
+{
+    Slice codings[HTTP_CODINGS_MAX];
+    size_t count;
+    int rc = list_codings(head, codings, &count, e);
+    buf_reset(plain);
+    if (rc != 0 || count == 0 || body.len == 0) {
+        if (rc == 0) {
+            *ret_body = body;
+        }
+        return rc;
+    }
+    Slice coded = body;
+    Buf between = buf_create(plain->max); // holds what the next layer reads
+    while (rc == 0 && count > 0) {
+        buf_reset(plain);
+        rc = http_decode(codings[--count], coded, plain, e);
+        if (rc == 0 && count > 0) {
+            Buf swap = between;
+            between = *plain;
+            *plain = swap;
+            coded = buf_slice(&between);
+        }
+    }
+    buf_done(&between);
+    if (rc == 0) {
+        *ret_body = buf_slice(plain);
+    }
+    return rc;
+}
