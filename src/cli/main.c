@@ -153,7 +153,8 @@ static int perfwright(App *app, const char *const *args, size_t count)
         return count == 0 ? EXIT_USAGE : EXIT_PASS;
     }
     if (strcmp(args[0], "--version") == 0) {
-        args = (const char *const[]){"version"};
+        static const char *const version[] = {"version"};
+        args = version;
         count = 1;
     }
     size_t words = 0;
