@@ -175,8 +175,12 @@ static int parse_field(Http1Parser *p, const char *base, Slice line, Err *e)
         .value_at = (uint32_t)(value.ptr - base),
         .value_len = (uint32_t)value.len,
     };
-    bool trailer = p->stage == HTTP1_BODY;
-    return trailer ? 0 : note_field(p, name, value, e);
+    if (p->stage == HTTP1_BODY &&
+        (IS_WORD(name, "content-length") || IS_WORD(name, "transfer-encoding") ||
+         IS_WORD(name, "connection"))) {
+        return broken(p, "a trailer tries to frame the message", e);
+    }
+    return p->stage == HTTP1_BODY ? 0 : note_field(p, name, value, e);
 }
 
 // What does not begin like HTTP need not send a whole line to be recognised.

@@ -97,6 +97,8 @@ static const Case cases[] = {
     {"negative length", HTTP1_RESPONSE, OK "Content-Length: -1\r\n\r\n", "", .rc = ERR_PROTOCOL},
     {"huge length", HTTP1_RESPONSE, OK "Content-Length: 99999999999999999999\r\n\r\n", "",
      .rc = ERR_PROTOCOL},
+    {"framing trailer", HTTP1_RESPONSE,
+     OK "Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 9\r\n\r\n", "", .rc = ERR_PROTOCOL},
     {"bad chunk size", HTTP1_RESPONSE, OK "Transfer-Encoding: chunked\r\n\r\nxyz\r\n", "",
      .rc = ERR_PROTOCOL},
     {"huge chunk size", HTTP1_RESPONSE,

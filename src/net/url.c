@@ -56,7 +56,7 @@ static int parse_authority(Url *url, Slice text, Slice authority, Err *e)
     return parse_port(url, text, port, e);
 }
 
-int url_parse(Slice text, Url *ret_url, Err *e)
+static int check_bytes(Slice text, Err *e)
 {
     if (text.len > URL_BYTES_MAX) {
         return err_set(e, ERR_ARG, "the URL has %zu bytes, the limit is %d", text.len,
@@ -71,12 +71,32 @@ int url_parse(Slice text, Url *ret_url, Err *e)
                            SLICE_FMT(text), i);
         }
     }
+    return 0;
+}
+
+// What is behind `separator` goes to *ret_tail (NULL without one), *text keeps what is before.
+static void cut_tail(Slice *text, char separator, Slice *ret_tail)
+{
+    Slice head;
+    if (slice_cut(*text, separator, &head, ret_tail)) {
+        *text = head;
+    } else {
+        *ret_tail = (Slice){NULL, 0};
+    }
+}
+
+int url_parse(Slice text, Url *ret_url, Err *e)
+{
+    int rc = check_bytes(text, e);
+    if (rc != 0) {
+        return rc;
+    }
     Url url = {0};
     Slice rest;
-    if (text.len >= 7 && slice_eq_nocase(slice_sub(text, 0, 7), SLICE("http://"))) {
+    if (slice_eq_nocase(slice_sub(text, 0, 7), SLICE("http://"))) {
         url.port = 80;
         rest = slice_sub(text, 7, text.len);
-    } else if (text.len >= 8 && slice_eq_nocase(slice_sub(text, 0, 8), SLICE("https://"))) {
+    } else if (slice_eq_nocase(slice_sub(text, 0, 8), SLICE("https://"))) {
         url.tls = true;
         url.port = 443;
         rest = slice_sub(text, 8, text.len);
@@ -84,21 +104,12 @@ int url_parse(Slice text, Url *ret_url, Err *e)
         return err_set(e, ERR_ARG, "URL '%.*s' does not begin with http:// or https://",
                        SLICE_FMT(text));
     }
-    Slice before = rest;
-    if (slice_cut(rest, '#', &before, &url.fragment)) {
-        rest = before;
-    } else {
-        url.fragment = (Slice){NULL, 0};
-    }
-    if (slice_cut(rest, '?', &before, &url.query)) {
-        rest = before;
-    } else {
-        url.query = (Slice){NULL, 0};
-    }
+    cut_tail(&rest, '#', &url.fragment);
+    cut_tail(&rest, '?', &url.query);
     ptrdiff_t slash = slice_find_byte(rest, '/');
     Slice authority = slash < 0 ? rest : slice_sub(rest, 0, (size_t)slash);
     url.path = slash < 0 ? (Slice){"", 0} : slice_sub(rest, (size_t)slash, rest.len);
-    int rc = parse_authority(&url, text, authority, e);
+    rc = parse_authority(&url, text, authority, e);
     if (rc == 0) {
         *ret_url = url;
     }

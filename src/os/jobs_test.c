@@ -4,7 +4,7 @@
 
 #include "os/fiber.h"
 #include "os/jobs.h"
-#include "os/ring.h"
+#include "os/mpsc.h"
 
 typedef struct Work {
     Job job;

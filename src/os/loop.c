@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "os/ring.h"
+#include "os/mpsc.h"
 #include "os/thread.h"
 
 // Timers live in a 4-ary heap of (key, timer) pairs: a sift touches half the levels of a binary
@@ -48,7 +48,7 @@ struct Loop {
     int events_len;  // events of this round,
     int events_next; // and the first that is not dispatched yet
     struct epoll_event events[EVENTS_MAX];
-    Ring *posts;
+    Mpsc *posts;
     Waker waker;
     LoopIo waker_io;
     Flag stop;
@@ -69,7 +69,7 @@ int loop_create(const LoopOptions *options, Loop **ret_loop, Err *e)
     loop->spin_ns = options->spin_ns;
     loop->waker.fd = -1;
     loop->now_ns = clock_now(loop->clock);
-    loop->posts = ring_create(options->post_capacity ? options->post_capacity : LOOP_POST_CAPACITY,
+    loop->posts = mpsc_create(options->post_capacity ? options->post_capacity : LOOP_POST_CAPACITY,
                               sizeof(Posted));
     int rc;
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -100,7 +100,7 @@ void loop_destroy(Loop *loop)
     if (loop->epoll_fd >= 0) {
         (void)close(loop->epoll_fd);
     }
-    ring_destroy(loop->posts);
+    mpsc_destroy(loop->posts);
     free(loop->heap);
     free(loop);
 }
@@ -396,7 +396,7 @@ static bool dispatch_deferred(Loop *loop)
 
 int loop_post(Loop *loop, LoopPostFn *fn, void *arg)
 {
-    if (!ring_push(loop->posts, &(Posted){fn, arg})) {
+    if (!mpsc_push(loop->posts, &(Posted){fn, arg})) {
         return ERR_FULL;
     }
     waker_notify(&loop->waker);
@@ -407,7 +407,7 @@ static bool dispatch_posted(Loop *loop)
 {
     Posted posted;
     int count = 0;
-    while (count < POSTED_PER_ROUND && ring_pop(loop->posts, &posted)) {
+    while (count < POSTED_PER_ROUND && mpsc_pop(loop->posts, &posted)) {
         posted.fn(posted.arg);
         count++;
     }

@@ -1,4 +1,4 @@
-#include "os/ring.h"
+#include "os/mpsc.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -14,7 +14,7 @@ typedef struct Cell {
     _Alignas(16) char item[];
 } Cell;
 
-struct Ring {
+struct Mpsc {
     _Alignas(CACHE_LINE) atomic_size_t tail; // next push
     _Alignas(CACHE_LINE) size_t head;        // next pop; only the consumer
     _Alignas(CACHE_LINE) size_t mask;
@@ -23,75 +23,75 @@ struct Ring {
     char *cells;
 };
 
-static Cell *cell_at(const Ring *ring, size_t position)
+static Cell *cell_at(const Mpsc *queue, size_t position)
 {
-    return (Cell *)(void *)(ring->cells + (position & ring->mask) * ring->cell_bytes);
+    return (Cell *)(void *)(queue->cells + (position & queue->mask) * queue->cell_bytes);
 }
 
-Ring *ring_create(size_t capacity, size_t item_bytes)
+Mpsc *mpsc_create(size_t capacity, size_t item_bytes)
 {
     assert(capacity > 0 && capacity <= SIZE_MAX / 2 && item_bytes > 0);
     size_t cells = 2;
     while (cells < capacity) {
         cells *= 2;
     }
-    Ring *ring = aligned_alloc(CACHE_LINE, sizeof *ring);
-    if (!ring) {
-        die("out of memory for a ring");
+    Mpsc *queue = aligned_alloc(CACHE_LINE, sizeof *queue);
+    if (!queue) {
+        die("out of memory for a queue");
     }
-    *ring = (Ring){.mask = cells - 1,
-                   .item_bytes = item_bytes,
-                   .cell_bytes = (sizeof(Cell) + item_bytes + 15) & ~(size_t)15};
-    ring->cells = mem_zalloc(cells * ring->cell_bytes);
+    *queue = (Mpsc){.mask = cells - 1,
+                    .item_bytes = item_bytes,
+                    .cell_bytes = (sizeof(Cell) + item_bytes + 15) & ~(size_t)15};
+    queue->cells = mem_zalloc(cells * queue->cell_bytes);
     for (size_t i = 0; i < cells; i++) {
-        atomic_init(&cell_at(ring, i)->turn, i);
+        atomic_init(&cell_at(queue, i)->turn, i);
     }
-    return ring;
+    return queue;
 }
 
-void ring_destroy(Ring *ring)
+void mpsc_destroy(Mpsc *queue)
 {
-    if (ring) {
-        free(ring->cells);
-        free(ring);
+    if (queue) {
+        free(queue->cells);
+        free(queue);
     }
 }
 
-size_t ring_capacity(const Ring *ring)
+size_t mpsc_capacity(const Mpsc *queue)
 {
-    return ring->mask + 1;
+    return queue->mask + 1;
 }
 
-bool ring_push(Ring *ring, const void *item)
+bool mpsc_push(Mpsc *queue, const void *item)
 {
-    size_t position = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+    size_t position = atomic_load_explicit(&queue->tail, memory_order_relaxed);
     for (;;) {
-        Cell *cell = cell_at(ring, position);
+        Cell *cell = cell_at(queue, position);
         size_t turn = atomic_load_explicit(&cell->turn, memory_order_acquire);
         if (turn == position) {
-            if (atomic_compare_exchange_weak_explicit(&ring->tail, &position, position + 1,
+            if (atomic_compare_exchange_weak_explicit(&queue->tail, &position, position + 1,
                                                       memory_order_relaxed, memory_order_relaxed)) {
-                memcpy(cell->item, item, ring->item_bytes);
+                memcpy(cell->item, item, queue->item_bytes);
                 atomic_store_explicit(&cell->turn, position + 1, memory_order_release);
                 return true;
             }
         } else if ((ptrdiff_t)(turn - position) < 0) {
             return false; // the consumer has not freed this cell: full
         } else {
-            position = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+            position = atomic_load_explicit(&queue->tail, memory_order_relaxed);
         }
     }
 }
 
-bool ring_pop(Ring *ring, void *ret_item)
+bool mpsc_pop(Mpsc *queue, void *ret_item)
 {
-    Cell *cell = cell_at(ring, ring->head);
-    if (atomic_load_explicit(&cell->turn, memory_order_acquire) != ring->head + 1) {
+    Cell *cell = cell_at(queue, queue->head);
+    if (atomic_load_explicit(&cell->turn, memory_order_acquire) != queue->head + 1) {
         return false;
     }
-    memcpy(ret_item, cell->item, ring->item_bytes);
-    atomic_store_explicit(&cell->turn, ring->head + ring->mask + 1, memory_order_release);
-    ring->head++;
+    memcpy(ret_item, cell->item, queue->item_bytes);
+    atomic_store_explicit(&cell->turn, queue->head + queue->mask + 1, memory_order_release);
+    queue->head++;
     return true;
 }
 

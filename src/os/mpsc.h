@@ -1,36 +1,36 @@
-// Ring: a bounded queue of fixed-size items from many threads to one, and Waker: an eventfd that
+// Mpsc: a bounded queue of fixed-size items from many threads to one, and Waker: an eventfd that
 // tells the consumer to look.
 //
 // The queue is Dmitry Vyukov's bounded array queue ("Bounded MPMC queue", 1024cores.net): each cell
 // carries a sequence number that says whose turn it is, so a push is one compare-and-swap and a pop
-// by the single consumer is two plain atomic accesses. A full ring refuses; it never blocks and
+// by the single consumer is two plain atomic accesses. A full queue refuses; it never blocks and
 // never grows.
 //
-//     Ring *r = ring_create(1024, sizeof(Message));
-//     if (!ring_push(r, &message)) ... full
-//     while (ring_pop(r, &message)) ...
+//     Mpsc *q = mpsc_create(1024, sizeof(Message));
+//     if (!mpsc_push(q, &message)) ... full
+//     while (mpsc_pop(q, &message)) ...
 //
-// ring_push from any thread; ring_pop from the one consumer thread.
+// mpsc_push from any thread; mpsc_pop from the one consumer thread.
 //
-// This header, ring.c and base's log level hold all atomics of the program: other modules build on
-// Ring, Waker and Flag.
-#ifndef OS_RING_H
-#define OS_RING_H
+// This header, mpsc.c and base's log level hold all atomics of the program: other modules build on
+// Mpsc, Waker and Flag.
+#ifndef OS_MPSC_H
+#define OS_MPSC_H
 
 #include <stdatomic.h>
 
 #include "base/err.h"
 #include "base/slice.h"
 
-typedef struct Ring Ring;
+typedef struct Mpsc Mpsc;
 
 // `capacity` is rounded up to a power of two.
-Ring *ring_create(size_t capacity, size_t item_bytes);
-void ring_destroy(Ring *ring); // items still inside are forgotten
+Mpsc *mpsc_create(size_t capacity, size_t item_bytes);
+void mpsc_destroy(Mpsc *queue); // items still inside are forgotten
 
-bool ring_push(Ring *ring, const void *item);
-bool ring_pop(Ring *ring, void *ret_item);
-size_t ring_capacity(const Ring *ring);
+bool mpsc_push(Mpsc *queue, const void *item);
+bool mpsc_pop(Mpsc *queue, void *ret_item);
+size_t mpsc_capacity(const Mpsc *queue);
 
 // A boolean that one thread sets and others poll. Setting it publishes what was written before.
 typedef struct Flag {
