@@ -2,6 +2,7 @@
 #ifndef LOAD_THRESHOLD_H
 #define LOAD_THRESHOLD_H
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "telemetry/metric.h"
 #include "telemetry/point.h"
@@ -21,6 +22,7 @@ typedef enum ThresholdOp { TEST_LE, TEST_LT, TEST_GE, TEST_GT, TEST_EQ, TEST_NE 
 
 typedef struct Threshold {
     Slice source; // as written
+    MetricKind kind;
     ThresholdAgg agg;
     double percentile; // AGG_P, 0..100
     ThresholdOp op;
@@ -30,6 +32,13 @@ typedef struct Threshold {
 // Parses one expression for a metric of `kind`. ERR_PARSE with the reason (and the aggregations
 // that kind allows).
 MUST_USE int threshold_parse(Slice text, MetricKind kind, Threshold *ret, Err *e);
+
+// Parses what a threshold is set on: "http_req_duration", or "http_req_duration{name:login, a:b}"
+// where every tag must match. Quotes around keys and values are dropped; an empty value matches
+// series without the tag. ERR_NOT_FOUND for an unknown metric, with the nearest one; ERR_PARSE.
+// Labels are copied.
+MUST_USE int threshold_key_parse(Arena *arena, Slice key, MetricId *ret_metric, Labels *ret_filter,
+                                 Err *e);
 
 // The value the expression looks at, in k6's units, and whether it holds. `total` is the merge of
 // all matching series; `test_ns` the length of the test so far. False when there is no data yet
