@@ -7,16 +7,17 @@
 #ifndef LEDGER_LEDGER_H
 #define LEDGER_LEDGER_H
 
-#include "base/arena.h"
 #include "base/err.h"
+#include "base/slice.h"
 
 typedef struct Ledger Ledger;
 
 typedef struct LedgerOptions {
     const char *path;        // NULL: $PERFWRIGHT_LEDGER, else XDG data home perfwright/ledger.db
-    bool read_only;          //
+    bool read_only;          // writes nothing, so dead runs stay "running"
     bool must_exist;         // do not create
     int64_t busy_timeout_ns; // how long another process's write is waited for; 0: 5 s
+    int64_t max_bytes;       // of the file; writes past it are ERR_FULL. 0: what the disk holds
 } LedgerOptions;
 
 // Opens or creates, and marks runs partial whose process died. ERR_VERSION for a ledger of a newer

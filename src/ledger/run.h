@@ -30,7 +30,13 @@ typedef enum RunStatus {
 
 Slice run_status_name(RunStatus status); // "complete", ...
 
-enum { RUN_ID_LEN = 26 }; // a ULID: sorts by time, 128 bits, Crockford base 32
+enum {
+    RUN_ID_LEN = 26,                   // a ULID: sorts by time, 128 bits, Crockford base 32
+    RUN_DOCUMENT_BYTES_MAX = 4 << 20,  // of plan_json and the other JSON documents of a run
+    RUN_ARTIFACT_BYTES_MAX = 16 << 20, // of one artifact
+    RUN_HIST_BYTES_MAX = 256 << 20,    // of the decoded histograms of one loaded run
+    RUN_QUEUE_BYTES_MAX = 64 << 20,    // of records that wait for the disk
+};
 
 typedef struct RunInfo {
     char id[RUN_ID_LEN + 1]; // filled in by run_create
@@ -84,7 +90,7 @@ typedef struct RunSeries {
     SeriesInfo info;
     const RunPoint *points; // rising index
     size_t point_count;
-    Point total; // merge of all points
+    Point total; // merge of all points; hist owned like theirs
 } RunSeries;
 
 typedef struct RunEvent {
@@ -99,6 +105,12 @@ typedef struct RunData {
     RunSeries *series;
     size_t series_count;
     int64_t interval_count; // highest index + 1
+    // What one point spans: info.interval_ns, or a multiple of it by a power of two where the
+    // histograms of a long run with many series would not fit into RUN_HIST_BYTES_MAX. Indices and
+    // interval_count are in these units.
+    int64_t point_ns;
+    int64_t lost_intervals; // that did not reach the disk; the totals have them
+    bool pruned;            // the points were dropped to save room, the totals are there
     RunEvent *events;
     size_t event_count;
     const Doc *plan;        // parsed plan_json; NULL for imported series
@@ -109,8 +121,14 @@ typedef struct RunData {
     Slice seal_hash;        // hex; empty while running
 } RunData;
 
+// The id of the run that `selector` means, in upper case. ERR_NOT_FOUND; ERR_CONFLICT for a prefix
+// of several runs.
+MUST_USE int run_resolve(Ledger *ledger, Slice selector, char ret_id[RUN_ID_LEN + 1], Err *e);
+
 // `selector`: a run id, a unique prefix of at least 6 characters, "latest", "latest~2", or
-// "label:commit=abc" (its newest run). Histograms are heap-owned: call run_data_done().
+// "label:commit=abc" (its newest run). "latest" counts what ran here, not what was imported from
+// other tools. ERR_LIMIT when the arena is too small. Histograms are heap-owned: call
+// run_data_done().
 MUST_USE int run_load(Ledger *ledger, Slice selector, Arena *arena, RunData **ret_run, Err *e);
 void run_data_done(RunData *run); // frees the histograms; the rest lives in the arena
 

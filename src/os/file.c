@@ -240,3 +240,13 @@ int user_dir(UserDir kind, const char *name, Buf *out, Err *e)
     }
     return buf_check(out, "path", e);
 }
+
+int user_file(UserDir kind, const char *variable, const char *name, Buf *out, Err *e)
+{
+    const char *named = getenv(variable);
+    if (!named || named[0] == '\0') {
+        return user_dir(kind, name, out, e);
+    }
+    buf_puts(out, named);
+    return buf_check(out, variable, e);
+}

@@ -40,5 +40,8 @@ typedef enum UserDir {
 // path in the variable is ignored, as it says). It is not made. ERR_NOT_FOUND when there is no home
 // directory either.
 MUST_USE int user_dir(UserDir kind, const char *name, Buf *out, Err *e);
+// Appends the path that the environment variable gives, or where it is unset or empty the file
+// `name` in the directory of that kind.
+MUST_USE int user_file(UserDir kind, const char *variable, const char *name, Buf *out, Err *e);
 
 #endif

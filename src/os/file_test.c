@@ -184,12 +184,33 @@ static void test_user_directories(void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+static void test_user_file_yields_to_its_variable(void **state)
+{
+    (void)state;
+    Err e;
+    Buf path = buf_create(4096);
+    assert_int_equal(setenv("HOME", "/home/u", 1), 0);
+    assert_int_equal(unsetenv("XDG_DATA_HOME"), 0);
+    assert_int_equal(setenv("PW_TEST_FILE", "", 1), 0);
+    assert_int_equal(user_file(USER_DATA, "PW_TEST_FILE", "pw/x.db", &path, &e), 0);
+    assert_string_equal(path.data, "/home/u/.local/share/pw/x.db");
+    buf_reset(&path);
+    assert_int_equal(setenv("PW_TEST_FILE", "here.db", 1), 0);
+    assert_int_equal(user_file(USER_DATA, "PW_TEST_FILE", "pw/x.db", &path, &e), 0);
+    assert_string_equal(path.data, "here.db");
+    buf_done(&path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_write_and_read), TEST(test_read_limit_at_its_edge),
-        TEST(test_read_failures),  TEST(test_failed_write_leaves_the_old_content),
-        TEST(test_directories),    TEST(test_user_directories),
+        TEST(test_write_and_read),
+        TEST(test_read_limit_at_its_edge),
+        TEST(test_read_failures),
+        TEST(test_failed_write_leaves_the_old_content),
+        TEST(test_directories),
+        TEST(test_user_directories),
+        cmocka_unit_test(test_user_file_yields_to_its_variable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,158 @@
+#include "ledger/schema.h"
+
+// STRICT: SQLite then refuses a value of another type instead of storing it, so that a projection
+// cannot differ from what its column says.
+//
+// `seq` is the place in this file and not part of a record's hash: a run that is exported and
+// imported elsewhere keeps its chain.
+static const char LOG_TABLES[] = "CREATE TABLE record("
+                                 "  seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+                                 "  run_id TEXT NOT NULL,"
+                                 "  run_seq INTEGER NOT NULL,"
+                                 "  kind TEXT NOT NULL,"
+                                 "  version INTEGER NOT NULL,"
+                                 "  payload BLOB,"
+                                 "  payload_sha256 BLOB NOT NULL,"
+                                 "  prev_hash BLOB NOT NULL,"
+                                 "  hash BLOB NOT NULL,"
+                                 "  UNIQUE(run_id, run_seq)) STRICT;"
+                                 "CREATE TABLE content("
+                                 "  sha256 TEXT PRIMARY KEY,"
+                                 "  bytes BLOB) STRICT;";
+
+static const char PROJECTION_TABLES[] = "CREATE TABLE run("
+                                        "  run_id TEXT PRIMARY KEY,"
+                                        "  kind TEXT NOT NULL,"
+                                        "  name TEXT NOT NULL,"
+                                        "  target TEXT NOT NULL,"
+                                        "  run_group TEXT NOT NULL,"
+                                        "  plan_sha256 TEXT NOT NULL,"
+                                        "  seed TEXT NOT NULL,"
+                                        "  load_scale REAL NOT NULL,"
+                                        "  started_unix_ns INTEGER NOT NULL,"
+                                        "  interval_ns INTEGER NOT NULL,"
+                                        "  status INTEGER NOT NULL,"
+                                        "  reason TEXT NOT NULL,"
+                                        "  duration_ns INTEGER NOT NULL,"
+                                        "  requests INTEGER NOT NULL,"
+                                        "  seal_hash TEXT NOT NULL,"
+                                        "  pruned INTEGER NOT NULL) STRICT;"
+                                        "CREATE INDEX run_started ON run(started_unix_ns);"
+                                        "CREATE INDEX run_group ON run(run_group);"
+                                        "CREATE TABLE run_label("
+                                        "  run_id TEXT NOT NULL,"
+                                        "  key TEXT NOT NULL,"
+                                        "  value TEXT NOT NULL,"
+                                        "  PRIMARY KEY(run_id, key)) STRICT, WITHOUT ROWID;"
+                                        "CREATE INDEX run_label_value ON run_label(key, value);"
+                                        "CREATE TABLE series("
+                                        "  run_id TEXT NOT NULL,"
+                                        "  series INTEGER NOT NULL,"
+                                        "  metric TEXT NOT NULL,"
+                                        "  kind TEXT NOT NULL,"
+                                        "  unit INTEGER NOT NULL,"
+                                        "  labels TEXT NOT NULL,"
+                                        "  PRIMARY KEY(run_id, series)) STRICT, WITHOUT ROWID;"
+                                        "CREATE TABLE aggregate("
+                                        "  run_id TEXT NOT NULL,"
+                                        "  series INTEGER NOT NULL,"
+                                        "  count INTEGER NOT NULL,"
+                                        "  trues INTEGER NOT NULL,"
+                                        "  last REAL,"
+                                        "  min REAL,"
+                                        "  max REAL,"
+                                        "  hist BLOB,"
+                                        "  PRIMARY KEY(run_id, series)) STRICT, WITHOUT ROWID;"
+                                        "CREATE TABLE artifact("
+                                        "  run_id TEXT NOT NULL,"
+                                        "  name TEXT NOT NULL,"
+                                        "  media_type TEXT NOT NULL,"
+                                        "  sha256 TEXT NOT NULL,"
+                                        "  bytes INTEGER NOT NULL,"
+                                        "  PRIMARY KEY(run_id, name)) STRICT, WITHOUT ROWID;"
+                                        "CREATE TABLE baseline("
+                                        "  name TEXT NOT NULL,"
+                                        "  position INTEGER NOT NULL,"
+                                        "  run_id TEXT NOT NULL,"
+                                        "  pinned_unix_ns INTEGER NOT NULL,"
+                                        "  note TEXT NOT NULL,"
+                                        "  PRIMARY KEY(name, position)) STRICT, WITHOUT ROWID;";
+
+static const char DROP_PROJECTIONS[] =
+    "DROP TABLE IF EXISTS run; DROP TABLE IF EXISTS run_label; DROP TABLE IF EXISTS series;"
+    "DROP TABLE IF EXISTS aggregate; DROP TABLE IF EXISTS artifact;"
+    "DROP TABLE IF EXISTS baseline;";
+
+static int check(Db *db, int64_t version, Err *e)
+{
+    int64_t application;
+    int rc = db_get_int(db, "PRAGMA application_id", 0, &application, e);
+    if (rc != 0) {
+        return rc;
+    }
+    if (application != LEDGER_APPLICATION) {
+        return err_set(e, ERR_CORRUPT, "the file is a database, but no ledger of this program");
+    }
+    if (version > LEDGER_VERSION) {
+        return err_set(e, ERR_VERSION,
+                       "the ledger has version %lld and this program knows versions up to %d: use "
+                       "a newer program",
+                       (long long)version, LEDGER_VERSION);
+    }
+    return 0;
+}
+
+static int is_empty(Db *db, bool *ret_empty, Err *e)
+{
+    int64_t tables;
+    int rc = db_get_int(db, "SELECT count(*) FROM sqlite_schema", 0, &tables, e);
+    *ret_empty = rc == 0 && tables == 0;
+    return rc;
+}
+
+static int create(Db *db, Err *e)
+{
+    int rc = db_exec(db, LOG_TABLES, e);
+    if (rc == 0) {
+        rc = db_exec(db, PROJECTION_TABLES, e);
+    }
+    if (rc == 0) {
+        rc = db_exec(db, "PRAGMA application_id = 1347898439; PRAGMA user_version = 1", e);
+    }
+    return rc;
+}
+
+int schema_ensure(Db *db, bool read_only, Err *e)
+{
+    int64_t version;
+    bool empty = false;
+    int rc = db_get_int(db, "PRAGMA user_version", 0, &version, e);
+    if (rc == 0) {
+        rc = is_empty(db, &empty, e);
+    }
+    if (rc != 0 || !empty) {
+        return rc != 0 ? rc : check(db, version, e);
+    }
+    if (read_only) {
+        return err_set(e, ERR_NOT_FOUND, "the ledger is empty");
+    }
+    // Another process may be doing the same: look again under the write lock.
+    if ((rc = db_begin_write(db, e)) != 0) {
+        return rc;
+    }
+    rc = is_empty(db, &empty, e);
+    if (rc == 0 && empty) {
+        rc = create(db, e);
+    }
+    if (rc == 0) {
+        rc = db_commit(db, e);
+    }
+    db_end(db, rc);
+    return rc;
+}
+
+int schema_clear_projections(Db *db, Err *e)
+{
+    int rc = db_exec(db, DROP_PROJECTIONS, e);
+    return rc != 0 ? rc : db_exec(db, PROJECTION_TABLES, e);
+}
