@@ -68,12 +68,13 @@ typedef struct HttpContextOptions {
     size_t idle_max;             // idle connections a client keeps; 0: HTTP_IDLE_MAX
     size_t idle_per_origin_max;  // 0: HTTP_IDLE_PER_ORIGIN_MAX
     int64_t idle_ns;             // an older idle connection is not used; 0: HTTP_IDLE_NS
-    int64_t connect_timeout_ns;  // for one address; 0: only the request's deadline
+    int64_t connect_timeout_ns;  // for one address; 0: HTTP_CONNECT_NS
 } HttpContextOptions;
 
 // k6's defaults (options batch and batchPerHost).
 enum { HTTP_IDLE_MAX = 20, HTTP_IDLE_PER_ORIGIN_MAX = 6, HTTP_READ_BYTES = 16 << 10 };
-#define HTTP_IDLE_NS (90 * NS_PER_S)
+#define HTTP_IDLE_NS    (90 * NS_PER_S)
+#define HTTP_CONNECT_NS (30 * NS_PER_S)
 
 HttpContext *http_context_create(const HttpContextOptions *options);
 void http_context_destroy(HttpContext *ctx); // after its clients; NULL is fine
@@ -178,6 +179,10 @@ void http_response_done(HttpResponse *response);
 // table, the timings cover what was done, and: ERR_DNS, ERR_NOT_FOUND, ERR_CONNECT, ERR_TLS,
 // ERR_TIMEOUT, ERR_REFUSED, ERR_CLOSED, ERR_PROTOCOL, ERR_LIMIT, ERR_CANCELLED, ERR_ARG,
 // ERR_UNSUPPORTED, or what body_fn said. `e` may be NULL; then no words are made.
+//
+// The request is sent before the answer is read: a server that answers while it still reads a body
+// larger than the socket's buffers, and waits for its answer to be read, is waited for until the
+// deadline.
 //
 // A kept-alive connection that the peer closed before a byte of the answer came is replaced by a
 // fresh one once, where sending twice is harmless (RFC 9110 section 9.2.2, idempotent methods).

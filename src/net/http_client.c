@@ -24,6 +24,7 @@ HttpContext *http_context_create(const HttpContextOptions *options)
     o->idle_per_origin_max =
         o->idle_per_origin_max ? o->idle_per_origin_max : HTTP_IDLE_PER_ORIGIN_MAX;
     o->idle_ns = o->idle_ns ? o->idle_ns : HTTP_IDLE_NS;
+    o->connect_timeout_ns = o->connect_timeout_ns ? o->connect_timeout_ns : HTTP_CONNECT_NS;
     return ctx;
 }
 
@@ -111,9 +112,9 @@ void http_response_done(HttpResponse *response)
     buf_done(&response->body);
 }
 
-// The head is reset by the codec.
 static void reset_response(HttpResponse *r, int64_t start_ns)
 {
+    http_head_reset(&r->head);
     r->status = 0;
     r->error_code = 0;
     buf_reset(&r->body);
@@ -287,14 +288,15 @@ static int connect_any(const HttpExchange *x, const NetAddr *addrs, size_t count
             .deadline_ns = x->deadline_ns,
             .ret_errno = &sys_errno,
         };
-        if (o->connect_timeout_ns > 0) {
-            int64_t due_ns = clock_deadline(loop_clock(o->loop), o->connect_timeout_ns);
-            connect.deadline_ns = due_ns < x->deadline_ns ? due_ns : x->deadline_ns;
-        }
+        int64_t due_ns = clock_deadline(loop_clock(o->loop), o->connect_timeout_ns);
+        connect.deadline_ns = due_ns < x->deadline_ns ? due_ns : x->deadline_ns;
         x->response->remote = addrs[i];
         rc = tcp_connect(&connect, tcp, e);
         x->response->error_code = net_error_code(NET_PHASE_CONNECT, rc, sys_errno);
         bool out_of_time = loop_clock(o->loop) >= x->deadline_ns;
+        if (rc == ERR_TIMEOUT && out_of_time) {
+            x->response->error_code = NET_TIMEOUT; // the request's time is up, not the dialler's
+        }
         if (rc == 0 || rc == ERR_CANCELLED || rc == ERR_REFUSED || rc == ERR_LIMIT || out_of_time) {
             break;
         }

@@ -47,7 +47,7 @@ static inline void net_world_open(NetWorld *w)
 {
     *w = (NetWorld){0};
     assert_int_equal(loop_create(&(LoopOptions){0}, &w->loop, NULL), 0);
-    w->pool = fiber_pool_create(w->loop, &(FiberOptions){.stack_bytes = 256 << 10});
+    w->pool = fiber_pool_create(w->loop, &(FiberOptions){0});
     ListenOptions options = {
         .loop = w->loop, .addr = net_addr_loopback(0), .fn = net_world_accept, .ctx = w};
     assert_int_equal(listener_open(&options, &w->listener, NULL), 0);

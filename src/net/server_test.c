@@ -83,7 +83,7 @@ static void open_world(World *w, HttpServerOptions options)
 {
     *w = (World){.seen = buf_create(4 << 20)};
     assert_int_equal(loop_create(&(LoopOptions){0}, &w->loop, NULL), 0);
-    w->pool = fiber_pool_create(w->loop, &(FiberOptions){.stack_bytes = 256 << 10});
+    w->pool = fiber_pool_create(w->loop, &(FiberOptions){0});
     options.loop = w->loop;
     options.pool = w->pool;
     options.handler = handle;

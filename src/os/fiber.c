@@ -85,7 +85,7 @@ FiberPool *fiber_pool_create(Loop *loop, const FiberOptions *options)
     FiberPool *pool = mem_zalloc(sizeof *pool);
     FiberOptions *o = &pool->options;
     *o = options ? *options : (FiberOptions){0};
-    o->stack_bytes = o->stack_bytes ? o->stack_bytes : FIBER_STACK_BYTES;
+    o->stack_bytes = (o->stack_bytes ? o->stack_bytes : FIBER_STACK_BYTES) * SANITIZER_STACK_FACTOR;
     o->fibers_max = o->fibers_max ? o->fibers_max : FIBER_COUNT_MAX;
     o->guarded_max = o->guarded_max ? o->guarded_max : FIBER_GUARDED_MAX;
     o->cached_max = o->cached_max ? o->cached_max : FIBER_CACHED_MAX;

@@ -40,7 +40,7 @@ typedef enum FiberState {
 } FiberState;
 
 typedef struct FiberOptions {
-    size_t stack_bytes; // 0: FIBER_STACK_BYTES; rounded up to pages
+    size_t stack_bytes; // 0: FIBER_STACK_BYTES; rounded up to pages (four times under sanitizers)
     size_t fibers_max;  // 0: FIBER_COUNT_MAX; fiber_spawn refuses beyond
     // Guard pages end a stack overflow with a fault instead of silent damage, but each one splits a
     // mapping and vm.max_map_count (65,530) ends them. Stacks beyond this many go without and have

@@ -30,6 +30,13 @@
 #define ASAN_FINISH_SWITCH(save, low, bytes) ((void)(save), (void)(low), (void)(bytes))
 #endif
 
+// Instrumented frames are several times as large.
+#if defined(PW_ASAN) || defined(PW_TSAN)
+#define SANITIZER_STACK_FACTOR 4
+#else
+#define SANITIZER_STACK_FACTOR 1
+#endif
+
 #if defined(PW_TSAN)
 #include <sanitizer/tsan_interface.h>
 #define TSAN_CURRENT()      __tsan_get_current_fiber()
