@@ -223,7 +223,7 @@ static int list_codings(const HttpHead *head, Slice codings[HTTP_CODINGS_MAX], s
 int http_decode_body(const HttpHead *head, Slice body, Buf *plain, Slice *ret_body, Err *e)
 {
     Slice codings[HTTP_CODINGS_MAX];
-    size_t count;
+    size_t count = 0;
     int rc = list_codings(head, codings, &count, e);
     buf_reset(plain);
     if (rc != 0 || count == 0 || body.len == 0) {
