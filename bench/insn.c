@@ -9,7 +9,7 @@
 #include "stat/hist.h"
 #include "telemetry/recorder.h"
 
-enum { VALUES = 1024 };
+enum { VALUES = 512 };
 
 static void fill(int64_t *values)
 {
