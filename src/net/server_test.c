@@ -4,6 +4,8 @@
 
 #include "net/server.h"
 #include "net/sse.h"
+#include "os/mpsc.h"
+#include "os/thread.h"
 
 typedef struct World {
     Loop *loop;
@@ -594,6 +596,80 @@ static void test_stop_ends_event_streams(void **state)
     close_world(&w);
 }
 
+// ---- several loops
+
+typedef struct Second {
+    NetAddr addr;
+    Loop *loop; // set before `ready`
+    Flag ready;
+    int served;
+} Second;
+
+static void handle_second(void *ctx, const HttpServerRequest *request, HttpReply *reply)
+{
+    Second *s = ctx;
+    (void)request;
+    s->served++;
+    http_reply_send(reply, 200, SLICE(""), SLICE("second"), NULL);
+}
+
+static void run_second(void *arg)
+{
+    Second *s = arg;
+    HttpServer *server;
+    assert_int_equal(loop_create(&(LoopOptions){0}, &s->loop, NULL), 0);
+    FiberPool *pool = fiber_pool_create(s->loop, &(FiberOptions){0});
+    HttpServerOptions options = {.loop = s->loop,
+                                 .pool = pool,
+                                 .addr = s->addr,
+                                 .reuse_port = true,
+                                 .handler = handle_second,
+                                 .ctx = s};
+    assert_int_equal(http_server_open(&options, &server, NULL), 0);
+    flag_set(&s->ready);
+    loop_run(s->loop);
+    (void)http_server_drain(server, NEVER_NS);
+    http_server_destroy(server);
+    fiber_pool_destroy(pool);
+}
+
+static void many_connections(void *arg)
+{
+    World *w = arg;
+    for (int i = 0; i < 64; i++) {
+        TcpStream *tcp = dial(w);
+        assert_int_equal(
+            stream_write_all(&tcp->stream,
+                             SLICE("GET /echo HTTP/1.1\r\n" H "Connection: close\r\n\r\n"), NULL),
+            0);
+        buf_reset(&w->seen);
+        assert_false(read_until(w, tcp, NULL));
+        assert_non_null(strstr(w->seen.data, "200 OK"));
+        stream_close(&tcp->stream);
+    }
+}
+
+// The kernel deals connections out by a hash: that all 64 go one way has probability 2^-63.
+static void test_two_loops_share_a_port(void **state)
+{
+    (void)state;
+    World w;
+    open_world(&w, (HttpServerOptions){.reuse_port = true});
+    Second second = {.addr = http_server_addr(w.server)};
+    Thread *thread;
+    assert_int_equal(thread_start("second", THREAD_ANY_CPU, run_second, &second, &thread, NULL), 0);
+    while (!flag_is_set(&second.ready)) {
+        (void)loop_tick(w.loop, NS_PER_MS);
+    }
+    run_client(&w, many_connections);
+    loop_stop(second.loop);
+    thread_join(thread);
+    loop_destroy(second.loop);
+    assert_int_equal(w.events + second.served, 64);
+    assert_true(w.events > 0 && second.served > 0);
+    close_world(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -608,6 +684,7 @@ int main(void)
         cmocka_unit_test(test_event_stream_client_leaves),
         cmocka_unit_test(test_event_stream_slow_client_is_cut_off),
         cmocka_unit_test(test_stop_ends_event_streams),
+        cmocka_unit_test(test_two_loops_share_a_port),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
