@@ -304,7 +304,7 @@ static void heat_cells(HtmlPage *page, Chart *c)
             if (count == 0) {
                 continue;
             }
-            char class_name[8];
+            char class_name[16];
             (void)snprintf(class_name, sizeof class_name, "h%d", heat_level(heat, count));
             svg_open(&c->svg, "rect");
             svg_attr_cstr(&c->svg, "class", class_name);
@@ -330,7 +330,7 @@ static void heat_legend(HtmlPage *page, Chart *c)
 {
     double step = (c->bottom - c->top - 40) / HEAT_LEVELS;
     for (int i = 0; i < HEAT_LEVELS; i++) {
-        char class_name[8];
+        char class_name[16];
         (void)snprintf(class_name, sizeof class_name, "h%d", i);
         svg_rect(&c->svg, c->right + 10, c->bottom - 20 - (i + 1) * step, 12, step + 0.3,
                  class_name);
