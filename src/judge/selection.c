@@ -64,6 +64,20 @@ static const Point *walk_next(Walk *w, size_t *ret_at)
     return NULL;
 }
 
+Selection selection_answered(Arena *arena, const Selection *all, bool expected)
+{
+    Selection part = *all;
+    part.series = ARENA_ARRAY(arena, const RunSeries *, all->count + 1);
+    part.count = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        Slice label = labels_get(all->series[i]->info.labels, SLICE("expected_response"));
+        if (slice_eq(label, SLICE("false")) != expected) {
+            part.series[part.count++] = all->series[i];
+        }
+    }
+    return part;
+}
+
 BlockCount *selection_above(Arena *arena, const Selection *s, int64_t limit)
 {
     BlockCount *counts = ARENA_ARRAY(arena, BlockCount, s->intervals + 1);

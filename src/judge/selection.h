@@ -1,9 +1,9 @@
 // Which of a run's numbers a verdict is about: the series of one metric under a label filter, as
 // counts per interval.
 //
-//     Selection s = selection_make(arena, run, &(SelectionAsk){.metric =
-//     SLICE("http_req_duration")}); BlockCount *seconds = selection_above(arena, &s, 500 *
-//     NS_PER_MS);
+//     SelectionAsk ask = {.metric = SLICE("http_req_duration")};
+//     Selection s = selection_make(arena, run, &ask);
+//     BlockCount *seconds = selection_above(arena, &s, 500 * NS_PER_MS);
 //
 // With `corrected`, a series whose scenario ran as an open model is replaced by its twin measured
 // from the intended start (http_req_corrected_duration with the same labels): what a user would
@@ -34,6 +34,10 @@ typedef struct Selection {
 
 // The arrays and the selection live in `arena`; the run must outlive them.
 Selection selection_make(Arena *arena, const RunData *run, const SelectionAsk *ask);
+
+// Of a selection, the series of requests that were answered as expected, or the others (label
+// expected_response is "false").
+Selection selection_answered(Arena *arena, const Selection *all, bool expected);
 
 // Trends: hits are values above `limit` and those that never finished.
 BlockCount *selection_above(Arena *arena, const Selection *s, int64_t limit);

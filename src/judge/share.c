@@ -101,6 +101,19 @@ static MeanBlocks mean_blocks(const MeanAsk *ask)
     return m;
 }
 
+static double blocks_error(const MeanBlocks *m, double *ret_df)
+{
+    *ret_df = m->blocks > 1 ? (double)m->blocks - 1 : 0;
+    return m->blocks > 1 ? sqrt((double)m->blocks / *ret_df * m->squares) / m->n : (double)NAN;
+}
+
+double mean_error(const double *n, const double *sum, size_t count, double *ret_df)
+{
+    MeanAsk ask = {.n = n, .sum = sum, .count = count};
+    MeanBlocks m = mean_blocks(&ask);
+    return blocks_error(&m, ret_df);
+}
+
 bool mean_judge(Arena *arena, const MeanAsk *ask, SloVerdict *v)
 {
     MeanBlocks m = mean_blocks(ask);
@@ -114,8 +127,8 @@ bool mean_judge(Arena *arena, const MeanAsk *ask, SloVerdict *v)
     if (m.blocks < 2 || !(m.n > 0) || !(m.squares > 0)) {
         return false;
     }
-    double df = (double)m.blocks - 1;
-    double error = sqrt((double)m.blocks / df * m.squares) / m.n;
+    double df;
+    double error = blocks_error(&m, &df);
     double t = (v->estimate - ask->limit) / error;
     double reach = dist_t_quantile(1 - ask->alpha, df) * error;
     v->interval.low = v->estimate - reach;

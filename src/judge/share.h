@@ -34,6 +34,10 @@ typedef struct MeanAsk {
 // differ at all, so that nothing can be said about chance; the estimate is set all the same.
 bool mean_judge(Arena *arena, const MeanAsk *ask, SloVerdict *v);
 
+// Standard error of the mean by the same estimator, and its degrees of freedom; NaN and 0 where
+// there are fewer than two blocks.
+double mean_error(const double *n, const double *sum, size_t count, double *ret_df);
+
 // Value from the p-values: met, breached, or neither.
 SloValue verdict_value(double p_breached, double p_met, double alpha);
 

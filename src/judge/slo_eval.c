@@ -21,21 +21,6 @@ static SelectionAsk ask_for(const Slo *slo, const SloOptions *options)
                           .warmup_ns = options ? options->warmup_ns : 0};
 }
 
-// The series of requests that were answered as expected, or the others.
-static Selection answered(Arena *arena, const Selection *all, bool expected)
-{
-    Selection part = *all;
-    part.series = ARENA_ARRAY(arena, const RunSeries *, all->count + 1);
-    part.count = 0;
-    for (size_t i = 0; i < all->count; i++) {
-        Slice label = labels_get(all->series[i]->info.labels, SLICE("expected_response"));
-        if (slice_eq(label, SLICE("false")) != expected) {
-            part.series[part.count++] = all->series[i];
-        }
-    }
-    return part;
-}
-
 static uint64_t max_u64(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
@@ -52,8 +37,8 @@ static void add_failures(Arena *arena, const RunData *run, const Slo *slo, const
                         .warmup_ns = o ? o->warmup_ns : 0};
     Selection failed = selection_make(arena, run, &ask);
     BlockCount *known = selection_trues(arena, &failed);
-    Selection wrong = answered(arena, all, false);
-    Selection right = answered(arena, all, true);
+    Selection wrong = selection_answered(arena, all, false);
+    Selection right = selection_answered(arena, all, true);
     BlockCount *wrong_n = selection_above(arena, &wrong, INT64_MAX);
     BlockCount *endless = selection_above(arena, &right, INT64_MAX); // hits: the infinite ones
     for (size_t i = 0; i < all->intervals; i++) {
@@ -76,7 +61,7 @@ static BlockCount *bad_events(Arena *arena, const RunData *run, const Slo *slo, 
         return counts;
     }
     bool failures = slo->failures_are_bad && is_request_trend(s, slo->metric);
-    Selection right = failures ? answered(arena, s, true) : *s;
+    Selection right = failures ? selection_answered(arena, s, true) : *s;
     BlockCount *counts = selection_above(arena, &right, at);
     bool low_is_bad = slo->op == SLO_OP_GE || slo->op == SLO_OP_GT;
     for (size_t i = 0; low_is_bad && i < s->intervals; i++) {
@@ -256,7 +241,7 @@ SloVerdict slo_eval(Arena *arena, const RunData *run, const Slo *slo, const SloO
     set_budget(slo, &v);
     bool upper = slo->op == SLO_OP_LE || slo->op == SLO_OP_LT;
     if (s.kind == METRIC_TREND && slo->budgeting == SLO_OCCURRENCES && upper) {
-        Selection right = answered(arena, &s, true);
+        Selection right = selection_answered(arena, &s, true);
         bool failures = slo->failures_are_bad && is_request_trend(&s, slo->metric);
         uint64_t slow = hits_of(selection_above(arena, &right, at), s.intervals);
         uint64_t failed = failures ? hits_of(bad, s.intervals) - slow : 0;

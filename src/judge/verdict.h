@@ -106,7 +106,7 @@ typedef struct ChangeVerdict {
     double ratio;     // candidate / baseline; NaN for error rates
     double difference;
     Interval interval; // of the ratio; of the difference for error rates
-    double p;          // two-sided; NaN when nothing was tested
+    double p;          // one-sided, in the direction of the estimate; NaN: nothing was tested
     double p_adjusted; // Benjamini and Hochberg over the endpoints; NaN for informative measures
     Slice method;      // "Welch on logarithms, 3 against 3 runs"
     bool single_run;   // one run on a side: the words "single run" belong beside the numbers
