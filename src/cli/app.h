@@ -9,6 +9,8 @@
 
 #include "base/option.h"
 #include "cli/exit_code.h"
+#include "config/config.h"
+#include "ledger/ledger.h"
 
 #define PERFWRIGHT_VERSION "0.1.0"
 
@@ -22,11 +24,14 @@ typedef struct App {
     bool talk_color;
     bool quiet;
     int columns; // of the terminal, or 100
+    Slice command_line;
+    Config *config; // NULL in verbs that do without settings
 } App;
 
 typedef struct Command {
     const Verb *verb;
     int (*run)(App *app, const OptionSet *set, Err *e);
+    bool without_settings; // works where a settings file is broken
 } Command;
 
 extern const Command *const COMMANDS[];
@@ -36,6 +41,11 @@ extern const size_t COMMAND_COUNT;
 void app_say(App *app, const char *format, ...) PRINTF_LIKE(2, 3);
 // A warning: is said with --quiet too.
 void app_warn(App *app, const char *format, ...) PRINTF_LIKE(2, 3);
+
+// Opens the ledger that --ledger, the settings or the user's data directory name. `read_only` also
+// means that it must be there.
+MUST_USE int app_open_ledger(App *app, const OptionSet *set, bool read_only, Ledger **ret_ledger,
+                             Err *e);
 
 // Options that many verbs share.
 #define OPTION_JSON                                                                                \

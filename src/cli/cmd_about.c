@@ -44,7 +44,7 @@ static int run_version(App *app, const OptionSet *set, Err *e)
 static const Option VERSION_OPTIONS[] = {OPTION_JSON};
 static const Verb VERB_VERSION = {
     .name = "version", .summary = "print the version", OPTION_TABLE(VERSION_OPTIONS)};
-const Command CMD_VERSION = {&VERB_VERSION, run_version};
+const Command CMD_VERSION = {&VERB_VERSION, run_version, true};
 
 static int run_completion(App *app, const OptionSet *set, Err *e)
 {
@@ -71,7 +71,7 @@ static const Verb VERB_COMPLETION = {.name = "completion",
                                      .summary = "print a shell's completion script",
                                      POSITIONAL_TABLE(COMPLETION_ARGS),
                                      EXAMPLE_TABLE(COMPLETION_EXAMPLES)};
-const Command CMD_COMPLETION = {&VERB_COMPLETION, run_completion};
+const Command CMD_COMPLETION = {&VERB_COMPLETION, run_completion, true};
 
 static int run_man(App *app, const OptionSet *set, Err *e)
 {
@@ -98,4 +98,4 @@ static const Positional MAN_ARGS[] = {
     {"VERB", "One or two words; without: the program.", true, true}};
 static const Verb VERB_MAN = {
     .name = "man", .summary = "print a manual page in mdoc(7)", POSITIONAL_TABLE(MAN_ARGS)};
-const Command CMD_MAN = {&VERB_MAN, run_man};
+const Command CMD_MAN = {&VERB_MAN, run_man, true};

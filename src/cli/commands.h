@@ -5,6 +5,7 @@
 #include "cli/app.h"
 
 extern const Command CMD_COMPLETION;
+extern const Command CMD_CONFIG_SHOW;
 extern const Command CMD_DOCTOR;
 extern const Command CMD_MAN;
 extern const Command CMD_VERSION;

@@ -1,5 +1,6 @@
 // perfwright: finds the verb, reads its options, runs it, prints what it made, and turns the result
 // into an exit code.
+#include <limits.h>
 #include <locale.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -8,6 +9,7 @@
 #include "base/log.h"
 #include "cli/app.h"
 #include "os/clock.h"
+#include "os/file.h"
 #include "os/signal.h"
 
 enum { ARENA_BYTES_MAX = 1 << 30, COLUMNS_DEFAULT = 100, COLUMNS_MAX = 200 };
@@ -120,6 +122,45 @@ static int print_out(const App *app)
     return EXIT_PASS;
 }
 
+static int64_t wall_now(void *context)
+{
+    (void)context;
+    return clock_wall(clock_real());
+}
+
+static void open_log(LogLevel level, bool json)
+{
+    log_open(
+        &(LogSink){.write = log_write_stderr, .wall_ns = wall_now, .level = level, .json = json});
+}
+
+// Reads the settings files and the environment, and follows what they say about talking.
+static int load_settings(App *app, Err *e)
+{
+    char directory[PATH_MAX];
+    Buf user = buf_create(PATH_MAX);
+    if (user_file(USER_CONFIG, "PERFWRIGHT_CONFIG", "perfwright/config.toml", &user, NULL) != 0) {
+        buf_reset(&user); // no home directory, no user file
+    }
+    ConfigOptions options = {
+        .directory = getcwd(directory, sizeof directory),
+        .user_file = user.len > 0 ? user.data : NULL,
+        .get_env = getenv,
+    };
+    int rc = config_load(app->arena, &options, &app->config, e);
+    buf_done(&user);
+    if (rc != 0) {
+        return rc;
+    }
+    const ConfigValue *color = config_get(app->config, CONFIG_COLOR);
+    if ((ConfigColor)color->integer != COLOR_AUTO) {
+        app->color = app->talk_color = (ConfigColor)color->integer == COLOR_ALWAYS;
+    }
+    open_log((LogLevel)config_get(app->config, CONFIG_LOG_LEVEL)->integer,
+             config_get(app->config, CONFIG_LOG_FORMAT)->integer == 1);
+    return 0;
+}
+
 static int run_command(App *app, const Command *command, const char *const *args, size_t count)
 {
     Err e = {0};
@@ -128,6 +169,9 @@ static int run_command(App *app, const Command *command, const char *const *args
     if (rc == 0 && option_help_wanted(set)) {
         option_help(&app->out, "perfwright", command->verb, app->columns);
         return EXIT_PASS;
+    }
+    if (rc == 0 && !command->without_settings) {
+        rc = load_settings(app, &e);
     }
     if (rc == 0) {
         rc = command->run(app, set, &e);
@@ -139,10 +183,28 @@ static int run_command(App *app, const Command *command, const char *const *args
     return rc;
 }
 
-static int64_t wall_now(void *context)
+// As a shell would take it, for reports.
+static Slice command_line(Arena *arena, const char *const *args, size_t count)
 {
-    (void)context;
-    return clock_wall(clock_real());
+    Buf text = buf_create(1 << 20);
+    buf_puts(&text, "perfwright");
+    for (size_t i = 0; i < count; i++) {
+        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                    "0123456789-_./:=,@%+~";
+        bool quote = args[i][0] == '\0' || args[i][strspn(args[i], plain)] != '\0';
+        buf_puts(&text, quote ? " '" : " ");
+        for (const char *c = args[i]; *c; c++) {
+            if (*c == '\'') {
+                buf_puts(&text, "'\\''");
+            } else {
+                buf_putc(&text, *c);
+            }
+        }
+        buf_puts(&text, quote ? "'" : "");
+    }
+    Slice line = arena_copy(arena, buf_slice(&text));
+    buf_done(&text);
+    return line;
 }
 
 static int perfwright(App *app, const char *const *args, size_t count)
@@ -178,11 +240,8 @@ int main(int argc, char **argv)
         .talk_color = wants_color(STDERR_FILENO),
         .columns = terminal_columns(),
     };
-    const char *level = getenv("PERFWRIGHT_LOG");
-    log_open(&(LogSink){.write = log_write_stderr,
-                        .wall_ns = wall_now,
-                        .level = level && strcmp(level, "debug") == 0 ? LOG_DEBUG : LOG_WARN,
-                        .json = getenv("PERFWRIGHT_LOG_JSON") != NULL});
+    open_log(LOG_WARN, false);
+    app.command_line = command_line(app.arena, (const char *const *)argv + 1, (size_t)argc - 1);
     int code = perfwright(&app, (const char *const *)argv + 1, (size_t)argc - 1);
     if (print_out(&app) != EXIT_PASS && code == EXIT_PASS) {
         code = EXIT_ERROR;
