@@ -2,7 +2,12 @@
 // holds them against parsers and schemas that are not ours, and for looking at.
 //     report_sample DIRECTORY
 #include "report/html.h"
+#include "report/json.h"
+#include "report/junit.h"
+#include "report/markdown.h"
 #include "report/sample_run.h"
+#include "report/summary_export.h"
+#include "report/terminal.h"
 
 typedef int Renderer(const ReportModel *m, Buf *out, Err *e);
 
@@ -20,13 +25,20 @@ static int write_file(const char *directory, const char *name, const Buf *out)
     return ok ? 0 : 1;
 }
 
+static int terminal(const ReportModel *m, Buf *out, Err *e)
+{
+    return report_terminal(m, &(TerminalOptions){.width = 120}, out, e);
+}
+
 static int render(const ReportModel *m, const char *directory, const char *stem)
 {
     static const struct {
         const char *suffix;
         Renderer *render;
     } formats[] = {
-        {"html", report_html},
+        {"html", report_html},   {"json", report_json},
+        {"md", report_markdown}, {"summary.json", report_summary_export},
+        {"txt", terminal},       {"xml", report_junit},
     };
     int failed = 0;
     for (size_t i = 0; i < COUNT_OF(formats); i++) {

@@ -79,6 +79,8 @@ typedef struct ReportCheck {
 
 typedef struct ReportThreshold {
     Slice metric; // with its labels: "http_req_duration{name:login}"
+    Slice metric_name;
+    Labels labels;
     Slice expression;
     double value;   // in k6's units; NaN: no data
     bool has_value; //

@@ -275,6 +275,16 @@ static Slice metric_with_labels(ReportModel *m, Slice metric, const Doc *labels)
     return name;
 }
 
+static Labels labels_of(Arena *arena, const Doc *object)
+{
+    Label *items = ARENA_ARRAY(arena, Label, doc_count(object) + 1);
+    size_t count = 0;
+    for (const Doc *l = doc_first(object); l; l = doc_next(l)) {
+        items[count++] = (Label){l->key, text_of(l)};
+    }
+    return (Labels){items, count};
+}
+
 static void make_thresholds(ReportModel *m)
 {
     const Doc *list = m->in.run->thresholds;
@@ -284,6 +294,8 @@ static void make_thresholds(ReportModel *m)
         m->thresholds[m->threshold_count++] = (ReportThreshold){
             .metric = metric_with_labels(m, text_of(doc_get(d, SLICE("metric"))),
                                          doc_get(d, SLICE("labels"))),
+            .metric_name = text_of(doc_get(d, SLICE("metric"))),
+            .labels = labels_of(m->arena, doc_get(d, SLICE("labels"))),
             .expression = text_of(doc_get(d, SLICE("expression"))),
             .value = doc_is_number(value) ? doc_number(value) : NOT_MEASURED,
             .has_value = doc_is_number(value),

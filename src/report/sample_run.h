@@ -44,8 +44,11 @@ static inline size_t sample_series(SampleRun *s, Slice metric, MetricKind kind, 
         s->labels[i][k] = labels[k];
     }
     RunSeries *series = &s->series[i];
-    series->info = (SeriesInfo){
-        .id = (uint32_t)i, .kind = kind, .metric = metric, .labels = {s->labels[i], label_count}};
+    series->info = (SeriesInfo){.id = (uint32_t)i,
+                                .kind = kind,
+                                .unit = kind == METRIC_TREND ? METRIC_UNIT_TIME : METRIC_UNIT_NONE,
+                                .metric = metric,
+                                .labels = {s->labels[i], label_count}};
     hist_init(&s->totals[i]);
     for (int64_t t = 0; t < SAMPLE_SECONDS; t++) {
         hist_init(&s->hists[i][t]);

@@ -132,6 +132,9 @@ Slice words_time(Arena *arena, int64_t unix_ns)
 
 Slice words_duration(Arena *arena, int64_t ns)
 {
+    if (ns <= 0) {
+        return SLICE(WORDS_NONE);
+    }
     char text[UNITS_TEXT_MAX];
     size_t len = duration_format_short(ns, text);
     return arena_copy(arena, (Slice){text, len});
