@@ -298,3 +298,48 @@ int projection_rebuild(Db *db, Err *e)
     stmt_done(s);
     return rc;
 }
+
+// ---- digest
+
+// One text a row, with SQLite's own spelling of every value, blobs included.
+static const char *const DIGEST_QUERIES[] = {
+    "SELECT quote(run_id) || quote(kind) || quote(name) || quote(target) || quote(run_group)"
+    " || quote(plan_sha256) || quote(seed) || quote(load_scale) || quote(started_unix_ns)"
+    " || quote(interval_ns) || quote(status) || quote(reason) || quote(duration_ns)"
+    " || quote(requests) || quote(seal_hash) || quote(pruned) FROM run ORDER BY run_id",
+    "SELECT quote(run_id) || quote(key) || quote(value) FROM run_label ORDER BY run_id, key",
+    "SELECT quote(run_id) || quote(series) || quote(metric) || quote(kind) || quote(unit)"
+    " || quote(labels) FROM series ORDER BY run_id, series",
+    "SELECT quote(run_id) || quote(series) || quote(count) || quote(trues) || quote(last)"
+    " || quote(min) || quote(max) || quote(hist) FROM aggregate ORDER BY run_id, series",
+    "SELECT quote(run_id) || quote(name) || quote(media_type) || quote(sha256) || quote(bytes)"
+    " FROM artifact ORDER BY run_id, name",
+    "SELECT quote(name) || quote(position) || quote(run_id) || quote(pinned_unix_ns)"
+    " || quote(note) FROM baseline ORDER BY name, position",
+};
+
+int projection_digest(Db *db, Sha256 *ret_digest, Err *e)
+{
+    Sha256 digest = {0};
+    for (size_t i = 0; i < COUNT_OF(DIGEST_QUERIES); i++) {
+        Stmt *s;
+        int rc = db_prepare(db, DIGEST_QUERIES[i], &s, e);
+        if (rc != 0) {
+            return rc;
+        }
+        // Each row is hashed onto what came before it.
+        while ((rc = stmt_row(s, e)) > 0) {
+            Buf link = buf_create(RECORD_PAYLOAD_MAX);
+            buf_append(&link, sha256_slice(&digest));
+            buf_append(&link, stmt_get_text(s, 0));
+            digest = sha256_of(buf_slice(&link));
+            buf_done(&link);
+        }
+        stmt_done(s);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    *ret_digest = digest;
+    return 0;
+}

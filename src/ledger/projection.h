@@ -14,4 +14,7 @@ MUST_USE int projection_apply(Db *db, const Record *record, Err *e);
 // Clears all projections and applies every record in the order of the log.
 MUST_USE int projection_rebuild(Db *db, Err *e);
 
+// The hash of everything in all projections: what a rebuild must not change.
+MUST_USE int projection_digest(Db *db, Sha256 *ret_digest, Err *e);
+
 #endif

@@ -135,6 +135,41 @@ void run_data_done(RunData *run); // frees the histograms; the rest lives in the
 // The first series of `metric` whose labels match `filter`, or NULL.
 const RunSeries *run_series_find(const RunData *run, Slice metric, Labels filter);
 
+// Quantile q of a metric over the whole run: of its histogram, failures counted as infinite, or for
+// a run imported as numbers only the gauge whose label "stat" says "p95", "p99.9", ... False when
+// the run does not say.
+bool run_quantile(const RunData *run, Slice metric, Labels filter, double q, double *ret_value);
+
+// ---- artifacts: files kept with a run, stored once under their SHA-256
+
+typedef struct RunArtifact {
+    Slice name;
+    Slice media_type;
+    Slice sha256; // hex
+    int64_t bytes;
+} RunArtifact;
+
+// Adds one to a run that is sealed already, such as its report; a second one of that name hides the
+// first.
+MUST_USE int run_attach(Ledger *ledger, Slice selector, Slice name, Slice media_type, Slice bytes,
+                        Err *e);
+MUST_USE int run_artifacts(Ledger *ledger, Slice selector, Arena *arena, RunArtifact **ret_items,
+                           size_t *ret_count, Err *e);
+// Appends the bytes. ERR_NOT_FOUND, also when they were pruned; ERR_CORRUPT when they changed.
+MUST_USE int run_artifact_read(Ledger *ledger, Slice selector, Slice name, Buf *out, Err *e);
+
+// ---- taking runs elsewhere
+
+enum { RUN_EXPORT_BYTES_MAX = 1 << 30 };
+
+// Appends the whole run, artifacts included, as one JSON document (docs/internals/ledger.md).
+// ERR_NOT_FOUND; ERR_CONFLICT for a run that has not ended.
+MUST_USE int run_export(Ledger *ledger, Slice selector, Buf *out, Err *e);
+// Takes such a document in, with its hashes. `source` names it in messages. ERR_EXISTS when the run
+// is there, ERR_VERSION, ERR_PARSE, ERR_CORRUPT when a hash does not fit.
+MUST_USE int run_import(Ledger *ledger, Slice json, const char *source, char ret_id[RUN_ID_LEN + 1],
+                        Err *e);
+
 typedef struct RunFilter {
     Slice kind;    // empty: any
     Slice name;    // plan name; empty: any

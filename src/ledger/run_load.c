@@ -465,3 +465,25 @@ const RunSeries *run_series_find(const RunData *run, Slice metric, Labels filter
     }
     return NULL;
 }
+
+bool run_quantile(const RunData *run, Slice metric, Labels filter, double q, double *ret_value)
+{
+    for (size_t i = 0; i < run->series_count; i++) {
+        const RunSeries *s = &run->series[i];
+        if (!slice_eq(s->info.metric, metric) || !labels_match(s->info.labels, filter)) {
+            continue;
+        }
+        char stat[32];
+        (void)snprintf(stat, sizeof stat, "p%g", 100 * q);
+        if (s->total.hist && hist_count_all(s->total.hist) > 0) {
+            *ret_value = hist_quantile_all(s->total.hist, q);
+            return true;
+        }
+        if (s->info.kind == METRIC_GAUGE &&
+            slice_eq_cstr(labels_get(s->info.labels, SLICE("stat")), stat)) {
+            *ret_value = s->total.last;
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,4 +1,7 @@
+#include "base/json_write.h"
+#include "ledger/ledger_impl.h"
 #include "ledger/ledger_test.h"
+#include "ledger/record.h"
 
 static void test_a_run_comes_back_as_it_was_written(void **state)
 {
@@ -104,6 +107,77 @@ static void test_labels_select_and_filter(void **state)
     ledger_close(ledger);
 }
 
+// Hashes are over bytes, so a payload must have one spelling only: an export is read into a tree
+// and written again.
+static void test_payloads_are_canonical(void **state)
+{
+    Sandbox *box = *state;
+    Ledger *ledger = sandbox_open(box);
+    char id[RUN_ID_LEN + 1];
+    write_sample_run(box, ledger, "quote\" and \xff", 2, id);
+    assert_ok(box,
+              run_attach(ledger, SLICE("latest"), SLICE("a"), SLICE("t"), SLICE("b"), &box->e));
+    const Slice chains[] = {{id, RUN_ID_LEN}, LEDGER_CHAIN};
+    int records = 0;
+    for (size_t i = 0; i < COUNT_OF(chains); i++) {
+        Stmt *s;
+        Record r;
+        assert_ok(box, record_chain(ledger->db, chains[i], &s, &box->e));
+        while (record_next(s, &r, &box->e) > 0) {
+            const Doc *doc;
+            Buf again = buf_create(RECORD_PAYLOAD_MAX);
+            assert_ok(box, doc_parse(box->arena, r.payload, NULL, &doc, &box->e));
+            doc_write_canonical(doc, &again);
+            assert_true(slice_eq(buf_slice(&again), r.payload));
+            buf_done(&again);
+            records++;
+        }
+        stmt_done(s);
+    }
+    assert_int_equal(records, 9 + 2);
+    ledger_close(ledger);
+}
+
+// The ceiling on histograms: two intervals become one point, and nothing is lost.
+static void test_a_long_run_is_loaded_coarser(void **state)
+{
+    enum { SERIES = 64, LENGTH = 160, OCTAVES = 28 };
+    Sandbox *box = *state;
+    Ledger *ledger = sandbox_open(box);
+    RunInfo info = sample_info("long");
+    RunWriter *w;
+    assert_ok(box, run_create(ledger, &info, &w, &box->e));
+    // 28 octaves and 960 bytes a histogram: 64 x 160 of them are 304 MB decoded.
+    Hist h;
+    hist_init(&h);
+    for (int i = 0; i < OCTAVES; i++) {
+        hist_record(&h, INT64_C(64) << i);
+    }
+    Point points[SERIES];
+    for (uint32_t i = 0; i < SERIES; i++) {
+        run_declare_series(w, &(SeriesInfo){.id = i, .kind = METRIC_TREND, .metric = SLICE("m")});
+        points[i] = (Point){.series = i, .count = OCTAVES, .hist = &h};
+    }
+    for (int64_t i = 0; i < LENGTH; i++) {
+        run_interval(w, i, points, SERIES);
+    }
+    hist_done(&h);
+    assert_ok(box, run_finish(w, &(RunEnd){.status = RUN_COMPLETE}, &box->e));
+    RunData *run;
+    assert_ok(box, run_load(ledger, SLICE("latest"), box->arena, &run, &box->e));
+    assert_int_equal(run->interval_count, LENGTH / 2);
+    assert_int_equal(run->point_ns, 2 * run->info.interval_ns);
+    for (size_t i = 0; i < SERIES; i++) {
+        assert_int_equal(run->series[i].point_count, LENGTH / 2);
+        assert_int_equal(run->series[i].points[LENGTH / 2 - 1].index, LENGTH / 2 - 1);
+        assert_int_equal(run->series[i].points[0].point.count, 2 * OCTAVES);
+        assert_int_equal(run->series[i].points[0].point.hist->count, 2 * OCTAVES);
+        assert_int_equal(run->series[i].total.count, LENGTH * OCTAVES);
+    }
+    run_data_done(run);
+    ledger_close(ledger);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,6 +185,10 @@ int main(void)
                                         sandbox_teardown),
         cmocka_unit_test_setup_teardown(test_selectors, sandbox_setup, sandbox_teardown),
         cmocka_unit_test_setup_teardown(test_labels_select_and_filter, sandbox_setup,
+                                        sandbox_teardown),
+        cmocka_unit_test_setup_teardown(test_payloads_are_canonical, sandbox_setup,
+                                        sandbox_teardown),
+        cmocka_unit_test_setup_teardown(test_a_long_run_is_loaded_coarser, sandbox_setup,
                                         sandbox_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

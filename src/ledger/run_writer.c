@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "ledger/content.h"
+#include "ledger/artifact.h"
 #include "ledger/liveness.h"
 #include "ledger/run_end.h"
 #include "ledger/totals.h"
@@ -25,7 +25,7 @@ enum {
     BATCH_BYTES_MAX = 8 << 20,   // of one transaction
     POINT_BYTES = 160,           // about what a point takes in JSON beside its histogram
     BUSY_TIMEOUT_S = 2,          // less than at opening: the queue grows meanwhile
-    FINISH_TIMEOUT_S = 5,        // how long run_finish tries when the disk fails
+    FINISH_TIMEOUT_S = 5,        // how long run_finish tries unless the options say
     FINISH_RETRY_NS = 100000000, // and how often
 };
 
@@ -55,6 +55,7 @@ struct RunWriter {
     RunInfo info;
     Db *db; // the thread's, once it runs
     int live_fd;
+    int64_t finish_timeout_ns;
     Thread *thread;
 
     pthread_mutex_t lock;
@@ -255,7 +256,7 @@ static void close_run(RunWriter *w)
     int64_t lost = w->lost_intervals;
     (void)pthread_mutex_unlock(&w->lock);
     push_end(w, w->end, lost);
-    int64_t deadline = clock_now(clock_real()) + FINISH_TIMEOUT_S * NS_PER_S;
+    int64_t deadline = clock_deadline(clock_now(clock_real()), w->finish_timeout_ns);
     for (;;) {
         commit_all(w);
         // Somebody else's record in our chain, or a damaged file, does not get better by waiting.
@@ -495,6 +496,8 @@ int run_create(Ledger *ledger, RunInfo *info, RunWriter **ret_writer, Err *e)
         return rc;
     }
     RunWriter *w = writer_alloc();
+    w->finish_timeout_ns = ledger->options.finish_timeout_ns > 0 ? ledger->options.finish_timeout_ns
+                                                                 : FINISH_TIMEOUT_S * NS_PER_S;
     if ((rc = copy_info(w, info, e)) != 0 || (rc = ledger_connect(ledger, &w->db, e)) != 0 ||
         (rc = liveness_hold(ledger_path(ledger), (Slice){info->id, RUN_ID_LEN}, &w->live_fd, e)) !=
             0 ||
