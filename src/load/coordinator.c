@@ -210,10 +210,12 @@ static bool is_telling(const Engine *engine, int64_t length_ns)
 
 static void add_health(Engine *engine)
 {
+    double busiest = 0;
     for (unsigned i = 0; i < engine->shard_count; i++) {
         const Shard *shard = engine->shards[i];
         if (shard->report_here && is_telling(engine, shard->report.interval_ns)) {
             health_add_thread(&engine->health, shard->report.cpu);
+            busiest = shard->report.cpu > busiest ? shard->report.cpu : busiest;
         }
     }
     HostLoad load;
@@ -221,6 +223,7 @@ static void add_health(Engine *engine)
     if (is_telling(engine, load.at_ns - engine->load_before.at_ns)) {
         health_add_machine(&engine->health, &engine->load_before, &load);
         engine->load_before = load;
+        health_add_sample(&engine->health, engine->last_index, busiest);
     }
 }
 
@@ -373,6 +376,7 @@ void coordinator_init(Engine *engine)
 
 void coordinator_done(Engine *engine)
 {
+    health_done(&engine->health);
     if (engine->ceiling_timer.fn) {
         loop_defer_cancel(engine_loop(engine), &engine->stop_defer);
         loop_timer_cancel(engine_loop(engine), &engine->ceiling_timer);

@@ -23,12 +23,33 @@ void health_add_machine(HealthTotals *t, const HostLoad *before, const HostLoad 
     t->machine_busy_sum += isnan(u.machine_busy) ? 0 : u.machine_busy;
     double steal = isnan(u.machine_steal) ? 0 : u.machine_steal;
     t->steal_sum += steal;
+    t->last_steal = steal;
     t->steal_max = steal > t->steal_max ? steal : t->steal_max;
     if (!isnan(u.throttled)) {
         t->throttled_sum += u.throttled;
         t->throttled_readings++;
     }
     t->rss_peak_bytes = after->rss_bytes > t->rss_peak_bytes ? after->rss_bytes : t->rss_peak_bytes;
+}
+
+void health_add_sample(HealthTotals *t, int64_t index, double cpu)
+{
+    HealthSamples *s = &t->samples;
+    if (!s->cpu) {
+        s->cpu = mem_zalloc(HEALTH_SAMPLES_MAX * sizeof *s->cpu);
+        s->steal = mem_zalloc(HEALTH_SAMPLES_MAX * sizeof *s->steal);
+    }
+    if (index >= 0 && index < HEALTH_SAMPLES_MAX) {
+        s->cpu[index] = (float)cpu;
+        s->steal[index] = (float)t->last_steal;
+        s->count = (size_t)index + 1;
+    }
+}
+
+void health_done(HealthTotals *t)
+{
+    free(t->samples.cpu);
+    free(t->samples.steal);
 }
 
 static double mean(double sum, int64_t n)
@@ -48,6 +69,7 @@ void health_fill(const HealthTotals *t, HealthReport *r)
     r->throttled_mean =
         t->throttled_readings > 0 ? mean(t->throttled_sum, t->throttled_readings) : NAN;
     r->rss_peak_bytes = t->rss_peak_bytes;
+    r->samples = &t->samples;
     r->involuntary_switches = t->involuntary_last - t->involuntary_first;
 }
 
@@ -127,6 +149,16 @@ static void field_ratio(JsonWriter *w, const char *key, double value)
     json_field_double(w, key, isnan(value) ? NAN : round(value * 1e6) / 1e6);
 }
 
+static void write_samples(JsonWriter *w, const char *key, const float *values, size_t count)
+{
+    json_key(w, slice_from_cstr(key));
+    json_array_begin(w);
+    for (size_t i = 0; i < count; i++) {
+        json_double(w, round((double)values[i] * 1000) / 1000);
+    }
+    json_array_end(w);
+}
+
 void health_write(JsonWriter *w, const HealthReport *r)
 {
     json_object_begin(w);
@@ -159,6 +191,13 @@ void health_write(JsonWriter *w, const HealthReport *r)
     json_field_int(w, "involuntary_switches", r->involuntary_switches);
     json_field_int(w, "fd_limit", r->fd_limit);
     json_field_int(w, "series_overflows", (int64_t)r->series_overflows);
+    json_key(w, SLICE("samples"));
+    json_object_begin(w);
+    if (r->samples) {
+        write_samples(w, "cpu", r->samples->cpu, r->samples->count);
+        write_samples(w, "steal", r->samples->steal, r->samples->count);
+    }
+    json_object_end(w);
     json_object_end(w);
 }
 

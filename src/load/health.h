@@ -30,6 +30,8 @@
 
 enum { HEALTH_WARNINGS_MAX = 16 };
 
+struct HealthSamples;
+
 typedef struct HealthReport {
     bool valid;
     Slice reason; // one sentence when not valid
@@ -57,7 +59,17 @@ typedef struct HealthReport {
     int64_t involuntary_switches;
     int64_t fd_limit;
     uint64_t series_overflows;
+    const struct HealthSamples *samples; // the engine's; NULL: none
 } HealthReport;
+
+// Readings by interval for the charts, as far as they go: two hours of seconds.
+enum { HEALTH_SAMPLES_MAX = 7200 };
+
+typedef struct HealthSamples {
+    float *cpu;   // the busiest thread, 0..1
+    float *steal; //
+    size_t count;
+} HealthSamples;
 
 // Sums of the readings.
 typedef struct HealthTotals {
@@ -69,12 +81,17 @@ typedef struct HealthTotals {
     int64_t throttled_readings;
     int64_t rss_peak_bytes;
     int64_t involuntary_first, involuntary_last;
+    double last_steal;
+    HealthSamples samples;
 } HealthTotals;
 
 // One thread's second: `cpu` 0..1 of a CPU.
 void health_add_thread(HealthTotals *t, double cpu);
 // The machine's second, from one thread only.
 void health_add_machine(HealthTotals *t, const HostLoad *before, const HostLoad *after);
+// The reading of interval `index`; gaps before it count as quiet.
+void health_add_sample(HealthTotals *t, int64_t index, double cpu);
+void health_done(HealthTotals *t);
 // Fills what the totals know; the caller sets the rest of *report first.
 void health_fill(const HealthTotals *t, HealthReport *report);
 // Sets valid, reason and warnings from the figures. Texts go to the arena.
