@@ -92,6 +92,20 @@ BlockCount *selection_above(Arena *arena, const Selection *s, int64_t limit)
     return counts;
 }
 
+BlockCount *selection_endless(Arena *arena, const Selection *s)
+{
+    BlockCount *counts = ARENA_ARRAY(arena, BlockCount, s->intervals + 1);
+    Walk w = {.s = s};
+    size_t at;
+    for (const Point *p; (p = walk_next(&w, &at)) != NULL;) {
+        if (p->hist) {
+            counts[at].n += hist_count_all(p->hist);
+            counts[at].hits += p->hist->infinite;
+        }
+    }
+    return counts;
+}
+
 BlockCount *selection_trues(Arena *arena, const Selection *s)
 {
     BlockCount *counts = ARENA_ARRAY(arena, BlockCount, s->intervals + 1);

@@ -41,6 +41,8 @@ Selection selection_answered(Arena *arena, const Selection *all, bool expected);
 
 // Trends: hits are values above `limit` and those that never finished.
 BlockCount *selection_above(Arena *arena, const Selection *s, int64_t limit);
+// Trends: hits are only those that never finished. Looks at no bucket.
+BlockCount *selection_endless(Arena *arena, const Selection *s);
 // Rates: hits are the true observations. Counters: n is what was added, no hits.
 BlockCount *selection_trues(Arena *arena, const Selection *s);
 // Trends: number and sum of the finite values per interval.

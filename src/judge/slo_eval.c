@@ -39,8 +39,8 @@ static void add_failures(Arena *arena, const RunData *run, const Slo *slo, const
     BlockCount *known = selection_trues(arena, &failed);
     Selection wrong = selection_answered(arena, all, false);
     Selection right = selection_answered(arena, all, true);
-    BlockCount *wrong_n = selection_above(arena, &wrong, INT64_MAX);
-    BlockCount *endless = selection_above(arena, &right, INT64_MAX); // hits: the infinite ones
+    BlockCount *wrong_n = selection_endless(arena, &wrong);
+    BlockCount *endless = selection_endless(arena, &right);
     for (size_t i = 0; i < all->intervals; i++) {
         uint64_t seen = wrong_n[i].n + endless[i].hits;
         counts[i].hits += max_u64(seen, known[i].hits) - endless[i].hits;
