@@ -18,9 +18,9 @@ static const struct {
     const char *endings[3];
     ReportFormat format;
 } FORMATS[] = {
-    {"text", {"txt"}, REPORT_FORMAT_TEXT},       {"markdown", {"md"}, REPORT_FORMAT_MARKDOWN},
+    {"text", {"txt"}, REPORT_FORMAT_TEXT},         {"markdown", {"md"}, REPORT_FORMAT_MARKDOWN},
     {"html", {"html", "htm"}, REPORT_FORMAT_HTML}, {"json", {"json"}, REPORT_FORMAT_JSON},
-    {"junit", {"xml"}, REPORT_FORMAT_JUNIT},     {"summary", {NULL}, REPORT_FORMAT_SUMMARY},
+    {"junit", {"xml"}, REPORT_FORMAT_JUNIT},       {"summary", {NULL}, REPORT_FORMAT_SUMMARY},
 };
 
 bool report_format_by_name(Slice name, ReportFormat *ret_format)
@@ -107,19 +107,25 @@ static int load_slos(Slos *slos, const AssessOptions *options, Err *e)
 // when the files have long moved on.
 static int load_recorded_slos(Slos *slos, Ledger *ledger, const RunData *run, Err *e)
 {
-    Artifact *artifacts = NULL;
+    RunArtifact *artifacts = NULL;
     size_t count = 0;
     Slice id = slice_from_cstr(run->info.id);
-    int rc = artifact_list(ledger, id, slos->arena, &artifacts, &count, e);
+    int rc = run_artifacts(ledger, id, slos->arena, &artifacts, &count, e);
     for (size_t i = 0; rc == 0 && i < count; i++) {
-        if (!slice_starts_with(artifacts[i].name, SLICE("slo/"))) {
+        Slice prefix = SLICE(ASSESS_SLO_ARTIFACT);
+        if (!slice_starts_with(artifacts[i].name, prefix)) {
             continue;
         }
-        Slice text;
         OpenSlo file = {0};
-        const char *name = arena_cstr(slos->arena, slice_sub(artifacts[i].name, 4, RUN_ID_LEN * 40));
-        rc = artifact_read(ledger, id, artifacts[i].name, slos->arena, &text, e);
-        if (rc == 0 && (rc = openslo_read(slos->arena, text, name, &file, e)) == 0) {
+        Slice name = slice_sub(artifacts[i].name, prefix.len, artifacts[i].name.len);
+        Buf text = buf_create(RUN_ARTIFACT_BYTES_MAX);
+        rc = run_artifact_read(ledger, id, artifacts[i].name, &text, e);
+        if (rc == 0) {
+            Slice kept = arena_copy(slos->arena, buf_slice(&text));
+            rc = openslo_read(slos->arena, kept, arena_cstr(slos->arena, name), &file, e);
+        }
+        buf_done(&text);
+        if (rc == 0) {
             rc = add_slos(slos, &file, e);
         }
     }
@@ -129,8 +135,8 @@ static int load_recorded_slos(Slos *slos, Ledger *ledger, const RunData *run, Er
 // ---- the assessment
 
 // A plan may name its baseline; when nobody pinned it yet there is nothing to compare with.
-static int load_baseline(Ledger *ledger, Arena *arena, const AssessOptions *options,
-                         Assessment *a, Err *e)
+static int load_baseline(Ledger *ledger, Arena *arena, const AssessOptions *options, Assessment *a,
+                         Err *e)
 {
     if (options->no_baseline) {
         return 0;
@@ -151,8 +157,8 @@ static void prepare_model(Assessment *a, Arena *arena, const AssessOptions *opti
 {
     ReportPeer *peers = ARENA_ARRAY(arena, ReportPeer, PEERS_MAX);
     size_t count = 0;
-    const RunData *run = a->judgement.run ? a->judgement.run
-                                          : a->candidate.runs[a->candidate.count - 1];
+    const RunData *run =
+        a->judgement.run ? a->judgement.run : a->candidate.runs[a->candidate.count - 1];
     for (size_t i = 0; i < a->candidate.count; i++) {
         if (a->candidate.runs[i] != run) {
             peers[count++] = (ReportPeer){a->candidate.runs[i], false};
@@ -225,9 +231,8 @@ int assessment_write(const Assessment *a, ReportFormat format, const AssessmentS
 {
     switch (format) {
     case REPORT_FORMAT_TEXT:
-        return report_terminal(&a->model,
-                               &(TerminalStyle){.color = style->color, .columns = style->columns},
-                               out, e);
+        return report_terminal(
+            &a->model, &(TerminalStyle){.color = style->color, .columns = style->columns}, out, e);
     case REPORT_FORMAT_MARKDOWN: return report_markdown(&a->model, out, e);
     case REPORT_FORMAT_HTML: return report_html(&a->model, out, e);
     case REPORT_FORMAT_JSON: return report_json(&a->model, out, e);

@@ -13,6 +13,9 @@
 #include "judge/judge.h"
 #include "report/model.h"
 
+// Artifacts of a run whose names begin so are the OpenSLO documents it was started with.
+#define ASSESS_SLO_ARTIFACT "slo/"
+
 typedef enum ReportFormat {
     REPORT_FORMAT_TEXT,
     REPORT_FORMAT_MARKDOWN,
@@ -27,12 +30,12 @@ bool report_format_by_name(Slice name, ReportFormat *ret_format);
 bool report_format_of_file(Slice path, ReportFormat *ret_format);
 
 typedef struct AssessOptions {
-    Slice candidate;             // selector, see run_set.h
-    Slice baseline;              // selector; empty: the one the plan names, if it is pinned
-    bool no_baseline;            // compare with nothing
-    const Slice *slo_files;      // OpenSLO documents, instead of those the run was started with
-    size_t slo_file_count;       //
-    SloOptions slo_options;      //
+    Slice candidate;        // selector, see run_set.h
+    Slice baseline;         // selector; empty: the one the plan names, if it is pinned
+    bool no_baseline;       // compare with nothing
+    const Slice *slo_files; // OpenSLO documents, instead of those the run was started with
+    size_t slo_file_count;  //
+    SloOptions slo_options; //
     CompareOptions compare_options;
     bool allow_not_proven; // "not proven" passes
     Slice program_version; // for the report's provenance

@@ -94,14 +94,15 @@ static int add_latest(Ledger *ledger, Ids *ids, Slice part, Err *e)
 
 static int add_baseline(Ledger *ledger, Ids *ids, Slice name, bool *ret_found, Err *e)
 {
-    Baseline baseline;
-    int rc = baseline_get(ledger, name, ids->arena, &baseline, e);
+    Slice *run_ids = NULL;
+    size_t count = 0;
+    int rc = baseline_resolve(ledger, name, ids->arena, &run_ids, &count, e);
     *ret_found = rc == 0;
     if (rc == ERR_NOT_FOUND) {
         return 0;
     }
-    for (size_t i = 0; rc == 0 && i < baseline.run_count; i++) {
-        rc = add_id(ids, baseline.run_ids[i], e);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rc = add_id(ids, run_ids[i], e);
     }
     return rc;
 }
