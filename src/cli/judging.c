@@ -7,20 +7,6 @@
 
 enum { REPORT_BYTES_MAX = 256 << 20 };
 
-int app_open_ledger(App *app, const OptionSet *set, bool read_only, Ledger **ret_ledger, Err *e)
-{
-    Slice path = option_string(set, "ledger");
-    if (path.len == 0) {
-        path = config_get(app->config, CONFIG_LEDGER)->text;
-    }
-    LedgerOptions options = {
-        .path = path.len > 0 ? arena_cstr(app->arena, path) : NULL,
-        .read_only = read_only,
-        .must_exist = read_only,
-    };
-    return ledger_open(&options, ret_ledger, e);
-}
-
 AssessOptions judging_options(App *app, const OptionSet *set, Slice candidate)
 {
     size_t count = 0;

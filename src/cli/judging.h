@@ -60,10 +60,6 @@
         .help = "No progress and no talk; warnings and errors only."                               \
     }
 
-// Opens the ledger that --ledger, the settings or the user's data directory name.
-MUST_USE int app_open_ledger(App *app, const OptionSet *set, bool read_only, Ledger **ret_ledger,
-                             Err *e);
-
 // The judging options of `set` (a verb lists them all); `candidate` and the texts are borrowed.
 AssessOptions judging_options(App *app, const OptionSet *set, Slice candidate);
 
