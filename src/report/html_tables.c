@@ -148,13 +148,7 @@ void html_table_thresholds(HtmlPage *page)
     for (size_t i = 0; i < shown; i++) {
         const ReportThreshold *t = &m->thresholds[i];
         row_head(page, t->metric, (Slice){0});
-        cell_chip(page,
-                  !t->has_value ? TONE_NEUTRAL
-                  : t->ok       ? TONE_GOOD
-                                : TONE_BAD,
-                  !t->has_value ? SLICE("no data")
-                  : t->ok       ? SLICE("holds")
-                                : SLICE("crossed"));
+        cell_chip(page, report_threshold_tone(m, t), report_threshold_words(m, t));
         cell_text(page, t->expression, (Slice){0});
         cell(page, words_number(page->arena, t->value));
         buf_puts(page->out, "</tr>\n");

@@ -90,6 +90,8 @@ static void test_invalid_run_has_no_verdict(void **state)
     assert_true(holds(&out, "lateness p99 of 120 ms"));
     assert_false(holds(&out, "checkout-latency"));
     assert_false(holds(&out, "Against the baseline"));
+    assert_false(holds(&out, ">crossed<") || holds(&out, ">holds<"));
+    assert_true(holds(&out, ">not judged<"));
     buf_done(&out);
     sample_run_destroy(s);
 }

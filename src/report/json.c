@@ -225,7 +225,12 @@ static void write_checks(JsonWriter *w, const ReportModel *m)
         json_field_string(w, "metric", m->thresholds[i].metric);
         json_field_string(w, "expression", m->thresholds[i].expression);
         json_field_double(w, "value", m->thresholds[i].value);
-        json_field_bool(w, "ok", m->thresholds[i].ok);
+        key(w, "ok");
+        if (m->invalid || !m->thresholds[i].has_value) {
+            json_null(w);
+        } else {
+            json_bool(w, m->thresholds[i].ok);
+        }
         json_object_end(w);
     }
     json_array_end(w);

@@ -101,7 +101,7 @@ static void slo_suite(const ReportModel *m, Arena *arena, Buf *out)
 static void threshold_suite(const ReportModel *m, Arena *arena, Buf *out)
 {
     Suite s = suite_begin("thresholds");
-    for (size_t i = 0; i < m->threshold_count && m->judged; i++) {
+    for (size_t i = 0; i < m->threshold_count && !m->invalid; i++) {
         const ReportThreshold *t = &m->thresholds[i];
         Slice name =
             arena_printf(arena, "%.*s %.*s", SLICE_FMT(t->metric), SLICE_FMT(t->expression));

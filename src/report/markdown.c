@@ -158,7 +158,7 @@ static void write_thresholds(Sheet *s)
         const ReportThreshold *t = &m->thresholds[i];
         buf_puts(s->out, "|");
         cell(s, t->metric);
-        cell(s, !t->has_value ? SLICE("no data") : t->ok ? SLICE("holds") : SLICE("crossed"));
+        cell(s, report_threshold_words(m, t));
         cell(s, t->expression);
         number(s, words_number(s->arena, t->value));
         buf_puts(s->out, "\n");

@@ -397,7 +397,8 @@ static ReportTone judgement_tone(JudgeStatus status)
 static void make_verdict(ReportModel *m)
 {
     const Judgement *j = m->in.judgement;
-    m->judged = j && !is_invalid(m);
+    m->invalid = is_invalid(m);
+    m->judged = j && !m->invalid;
     if (is_invalid(m)) {
         m->verdict = SLICE("no verdict");
         m->tone = TONE_WARN;
@@ -432,6 +433,24 @@ ReportTone report_slo_tone(const SloVerdict *slo)
     case SLO_NOT_PROVEN: return TONE_WARN;
     }
     return TONE_NEUTRAL;
+}
+
+Slice report_threshold_words(const ReportModel *m, const ReportThreshold *threshold)
+{
+    if (m->invalid) {
+        return SLICE("not judged");
+    }
+    return !threshold->has_value ? SLICE("no data")
+           : threshold->ok       ? SLICE("holds")
+                                 : SLICE("crossed");
+}
+
+ReportTone report_threshold_tone(const ReportModel *m, const ReportThreshold *threshold)
+{
+    if (m->invalid || !threshold->has_value) {
+        return TONE_NEUTRAL;
+    }
+    return threshold->ok ? TONE_GOOD : TONE_BAD;
 }
 
 ReportTone report_change_tone(const ChangeVerdict *change)

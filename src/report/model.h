@@ -150,6 +150,7 @@ typedef struct ReportModel {
     Slice verdict;  // "pass", "no verdict", ...
     Slice headline; // one sentence
     bool judged;    // the judgement's verdicts may be shown
+    bool invalid;   // nothing may be said to hold or to be crossed
     ReportNotice *notices;
     size_t notice_count;
     double duration_s; // NaN: not measured
@@ -183,5 +184,8 @@ size_t report_slo_count(const ReportModel *m);
 size_t report_change_count(const ReportModel *m);
 ReportTone report_slo_tone(const SloVerdict *slo);
 ReportTone report_change_tone(const ChangeVerdict *change);
+// "holds", "crossed", "no data", or "not judged" where the run is invalid.
+Slice report_threshold_words(const ReportModel *m, const ReportThreshold *threshold);
+ReportTone report_threshold_tone(const ReportModel *m, const ReportThreshold *threshold);
 
 #endif

@@ -57,7 +57,7 @@ static void values(JsonWriter *w, const ReportModel *m, const SeriesGroup *group
 static void thresholds(JsonWriter *w, const ReportModel *m, Slice key)
 {
     bool any = false;
-    for (size_t i = 0; i < m->threshold_count; i++) {
+    for (size_t i = 0; i < m->threshold_count && !m->invalid; i++) {
         if (!slice_eq(m->thresholds[i].metric, key)) {
             continue;
         }

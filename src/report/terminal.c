@@ -122,13 +122,7 @@ static void write_thresholds(Screen *s)
     for (size_t i = 0; i < shown; i++) {
         const ReportThreshold *h = &m->thresholds[i];
         cell(t, clean(s, h->metric));
-        text_cell(t,
-                  !h->has_value ? SLICE("no data")
-                  : h->ok       ? SLICE("holds")
-                                : SLICE("crossed"),
-                  !h->has_value ? TONE_NEUTRAL
-                  : h->ok       ? TONE_GOOD
-                                : TONE_BAD);
+        text_cell(t, report_threshold_words(m, h), report_threshold_tone(m, h));
         cell(t, clean(s, h->expression));
         cell(t, words_number(s->arena, h->value));
     }
