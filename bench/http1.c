@@ -2,7 +2,9 @@
 // eight histogram values recorded a request, as the load engine does it. bench/http1.sh starts
 // nginx and runs this and wrk in turn.
 //
-//     http1 HOST:PORT CONNECTIONS SECONDS        prints one JSON line
+//     http1 URL CONNECTIONS SECONDS [h2c]        prints one JSON line
+//
+// With h2c the same over HTTP/2 without TLS; bench/h2.sh compares that with h2load.
 #include <stdio.h>
 #include <sys/resource.h>
 
@@ -84,13 +86,14 @@ static void print(const Bench *b, int connections, double wall_s)
                  hist_quantile(&b->series[0], 0.99) / 1e3, u.ru_maxrss);
 }
 
-static int run(Bench *b, const char *url_text, int connections, double duration_s, Err *e)
+static int run(Bench *b, const char *url_text, int connections, double duration_s, bool h2c, Err *e)
 {
     Url url;
     int rc = url_parse(slice_from_cstr(url_text), &url, e);
     if (rc == 0) {
         rc = http_origin_init(&b->origin, &url, e);
     }
+    b->origin.h2c = h2c;
     if (rc == 0) {
         rc = loop_create(&(LoopOptions){0}, &b->loop, e);
     }
@@ -127,24 +130,27 @@ static int run(Bench *b, const char *url_text, int connections, double duration_
 
 int main(int argc, char **argv)
 {
-    if (argc != 4) {
-        (void)fprintf(stderr, "usage: http1 URL CONNECTIONS SECONDS\n");
+    if (argc != 4 && argc != 5) {
+        (void)fprintf(stderr, "usage: http1 URL CONNECTIONS SECONDS [h2c]\n");
         return 2;
     }
-    Bench b = {.wire = buf_create(HTTP_HEAD_BYTES_MAX)};
+    Bench *b = mem_zalloc(sizeof *b);
+    b->wire = buf_create(HTTP_HEAD_BYTES_MAX);
     for (int i = 0; i < SERIES; i++) {
-        hist_init(&b.series[i]);
+        hist_init(&b->series[i]);
     }
     Err e = {0};
-    int rc = run(&b, argv[1], (int)strtol(argv[2], NULL, 10), strtod(argv[3], NULL), &e);
+    int connections = (int)strtol(argv[2], NULL, 10);
+    int rc = run(b, argv[1], connections, strtod(argv[3], NULL), argc == 5, &e);
     if (rc != 0) {
         (void)fprintf(stderr, "http1: %s\n", e.text);
     }
     for (int i = 0; i < SERIES; i++) {
-        hist_done(&b.series[i]);
+        hist_done(&b->series[i]);
     }
-    buf_done(&b.wire);
-    http_origin_done(&b.origin);
-    loop_destroy(b.loop);
+    buf_done(&b->wire);
+    http_origin_done(&b->origin);
+    loop_destroy(b->loop);
+    free(b);
     return rc == 0 ? 0 : 1;
 }

@@ -18,7 +18,11 @@
 // http_request_wire(). After warm-up a request allocates nothing; an idle connection holds no
 // buffer.
 //
-// Several fibers may use one client at the same time (k6's batch); each brings its own response.
+// HTTP/2 is spoken where TLS negotiates it, or where the origin says h2c. A client's requests to
+// one origin then share a connection, as far as the server allows streams.
+//
+// Several fibers may use one client at the same time (k6's batch); each brings its own response. On
+// a shared connection body_fn may be called from another fiber of the client: it must not park.
 // Everything is for the loop's thread.
 #ifndef NET_HTTP_H
 #define NET_HTTP_H
@@ -89,8 +93,9 @@ size_t http_client_idle_count(const HttpClient *client);
 // Where a request goes. Not copied: it outlives the requests that name it.
 typedef struct HttpOrigin {
     bool tls;
+    bool h2c; // HTTP/2 without TLS, by prior knowledge (RFC 9113 section 3.3); set it after init
     uint16_t port;
-    uint64_t key;  // hash of the three
+    uint64_t key;  // hash of host, port and tls
     Slice host;    // in `authority`
     Buf authority; // "host:port" as in the Host field
 } HttpOrigin;
@@ -151,7 +156,7 @@ typedef struct HttpResponse {
     int status;     // 0: there was no answer
     int error_code; // NET_*; also for 4xx and 5xx
     HttpHead head;
-    Buf request_head;   // as sent, where the request had no `wire`
+    Buf request_head;   // as sent, where the request had no `wire`; empty for HTTP/2
     Buf body;           // HTTP_BODY_KEEP
     int64_t body_bytes; // without chunked coding
     uint64_t bytes_sent;

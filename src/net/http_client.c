@@ -1,15 +1,17 @@
 #include <assert.h>
 
+#include "net/http2.h"
 #include "net/http_conn.h"
 
 struct HttpContext {
     HttpContextOptions options;
     void *buffers; // free ones, linked through their first word
+    Http2Memory *http2_memory;
 };
 
 struct HttpClient {
     HttpContext *ctx;
-    HttpConn *idle; // most recently used first
+    HttpConn *idle; // most recently used first; shared ones stay here while they work
     size_t idle_count;
 };
 
@@ -38,6 +40,7 @@ void http_context_destroy(HttpContext *ctx)
         memcpy(&ctx->buffers, buffer, sizeof ctx->buffers);
         free(buffer);
     }
+    http2_memory_destroy(ctx->http2_memory);
     free(ctx);
 }
 
@@ -60,6 +63,14 @@ void http_context_give_back(HttpContext *ctx, char *buffer)
 Loop *http_context_loop(const HttpContext *ctx)
 {
     return ctx->options.loop;
+}
+
+Http2Memory *http_context_http2_memory(HttpContext *ctx)
+{
+    if (!ctx->http2_memory) {
+        ctx->http2_memory = http2_memory_create();
+    }
+    return ctx->http2_memory;
 }
 
 // ---- origins, requests, responses
@@ -154,15 +165,19 @@ static void idle_unlink(HttpConn *conn)
     }
     *at = conn->next;
     client->idle_count--;
+    conn->listed = false;
     conn->tcp->readable_fn = NULL;
 }
 
 void http_client_close_idle(HttpClient *client)
 {
-    while (client->idle) {
-        HttpConn *conn = client->idle;
-        idle_unlink(conn);
-        conn_destroy(conn);
+    HttpConn *next;
+    for (HttpConn *conn = client->idle; conn; conn = next) {
+        next = conn->next;
+        if (conn->users == 0) {
+            idle_unlink(conn);
+            conn_destroy(conn);
+        }
     }
 }
 
@@ -180,11 +195,11 @@ size_t http_client_idle_count(const HttpClient *client)
 }
 
 // The peer closed an idle connection, or says something that was not asked for. Under TLS arriving
-// bytes may be session tickets, so only the end counts.
+// bytes may be session tickets, and HTTP/2 has frames for no stream, so there only the end counts.
 static void on_idle_readable(void *ctx)
 {
     HttpConn *conn = ctx;
-    if (!conn->tls || conn->tcp->hangup) {
+    if ((!conn->tls && !conn->ops->has_room) || conn->tcp->hangup) {
         idle_unlink(conn);
         conn_destroy(conn);
     }
@@ -193,7 +208,15 @@ static void on_idle_readable(void *ctx)
 static bool same_origin(const HttpConn *conn, const HttpOrigin *origin)
 {
     return conn->origin_key == origin->key && conn->port == origin->port &&
-           conn->tls == origin->tls && slice_eq((Slice){conn->host, conn->host_len}, origin->host);
+           conn->tls == origin->tls && conn->h2c == origin->h2c &&
+           slice_eq((Slice){conn->host, conn->host_len}, origin->host);
+}
+
+static bool is_fresh(const HttpConn *conn, int64_t now_ns)
+{
+    return conn->users > 0 ||
+           (now_ns - conn->idle_since_ns < conn->client->ctx->options.idle_ns &&
+            (conn->tls || conn->ops->has_room ? !conn->tcp->hangup : tcp_is_quiet(conn->tcp)));
 }
 
 static HttpConn *take_idle(HttpClient *client, const HttpOrigin *origin, int64_t now_ns)
@@ -204,36 +227,39 @@ static HttpConn *take_idle(HttpClient *client, const HttpOrigin *origin, int64_t
         if (!same_origin(conn, origin)) {
             continue;
         }
-        idle_unlink(conn);
-        if (now_ns - conn->idle_since_ns < client->ctx->options.idle_ns &&
-            (conn->tls || tcp_is_quiet(conn->tcp))) {
+        if (!is_fresh(conn, now_ns)) {
+            idle_unlink(conn);
+            conn_destroy(conn);
+        } else if (!conn->ops->has_room) {
+            idle_unlink(conn);
+            return conn;
+        } else if (conn->ops->has_room(conn)) {
+            conn->tcp->readable_fn = NULL; // who waits for an answer reads
             return conn;
         }
-        conn_destroy(conn);
     }
     return NULL;
 }
 
-// Keeps the connection for the next request; the oldest ones beyond the limits go.
-static void put_idle(HttpConn *conn, int64_t now_ns)
+static void list(HttpConn *conn)
 {
     HttpClient *client = conn->client;
-    conn->idle_since_ns = now_ns;
     conn->next = client->idle;
     client->idle = conn;
     client->idle_count++;
-    conn->tcp->readable_fn = on_idle_readable;
-    conn->tcp->readable_ctx = conn;
-    if (client->idle_count == 1) {
-        return;
-    }
+    conn->listed = true;
+}
+
+// The oldest idle connection beyond the limits goes.
+static void enforce_limits(HttpClient *client, const HttpConn *conn)
+{
     size_t same = 0;
     HttpConn *oldest_same = NULL;
     HttpConn *oldest = NULL;
     for (HttpConn *c = client->idle; c; c = c->next) {
-        oldest = c;
+        oldest = c->users == 0 ? c : oldest;
         if (c->origin_key == conn->origin_key) {
-            oldest_same = c;
+            oldest_same = c->users == 0 ? c : oldest_same;
             same++;
         }
     }
@@ -244,6 +270,21 @@ static void put_idle(HttpConn *conn, int64_t now_ns)
     if (victim) {
         idle_unlink(victim);
         conn_destroy(victim);
+    }
+}
+
+// Keeps the connection for the next request.
+static void put_idle(HttpConn *conn, int64_t now_ns)
+{
+    HttpClient *client = conn->client;
+    conn->idle_since_ns = now_ns;
+    if (!conn->listed) {
+        list(conn);
+    }
+    conn->tcp->readable_fn = on_idle_readable;
+    conn->tcp->readable_ctx = conn;
+    if (client->idle_count > 1) {
+        enforce_limits(client, conn);
     }
 }
 
@@ -314,6 +355,7 @@ static HttpConn *conn_create(HttpClient *client, const HttpOrigin *origin, TcpSt
     conn->origin_key = origin->key;
     conn->port = origin->port;
     conn->tls = origin->tls;
+    conn->h2c = origin->h2c;
     conn->tls_version = conn->tls_cipher = "";
     conn->host_len = origin->host.len;
     memcpy(conn->host, origin->host.ptr, origin->host.len);
@@ -338,6 +380,9 @@ static int start_tls(HttpConn *conn, const HttpExchange *x, Err *e)
     }
     conn->tls_version = result.version;
     conn->tls_cipher = result.cipher;
+    if (result.h2) {
+        http2_conn_start(conn, x->ctx);
+    }
     return 0;
 }
 
@@ -370,6 +415,11 @@ static int dial(HttpClient *client, const HttpExchange *x, HttpConn **ret_conn, 
             conn_destroy(conn);
             return rc;
         }
+    } else if (conn->h2c) {
+        http2_conn_start(conn, x->ctx);
+    }
+    if (conn->ops->has_room && !x->request->no_reuse) {
+        list(conn);
     }
     *ret_conn = conn;
     return 0;
@@ -390,33 +440,48 @@ static bool is_idempotent(Slice method)
     return false;
 }
 
-static void fill_from_conn(HttpResponse *r, const HttpConn *conn, uint64_t in, uint64_t out)
+static void fill_from_conn(HttpResponse *r, HttpConn *conn)
 {
+    const Stream *s = &conn->tcp->stream;
     r->remote = conn->tcp->peer;
     r->tls_version = conn->tls_version;
     r->tls_cipher = conn->tls_cipher;
-    r->bytes_received += conn->tcp->stream.bytes_in - in;
-    r->bytes_sent += conn->tcp->stream.bytes_out - out;
+    r->bytes_received += s->bytes_in - conn->counted_in;
+    r->bytes_sent += s->bytes_out - conn->counted_out;
+    conn->counted_in = s->bytes_in;
+    conn->counted_out = s->bytes_out;
 }
 
-static int exchange_once(HttpClient *client, HttpExchange *x, HttpConn *conn, Err *e)
+// After its request: back to the pool, or away.
+static void release(HttpConn *conn, bool keep, int64_t now_ns)
 {
-    HttpResponse *r = x->response;
-    uint64_t in = conn->tcp->stream.bytes_in;
-    uint64_t out = conn->tcp->stream.bytes_out;
-    if (!r->reused) {
-        in = out = 0; // the handshake is this request's
+    conn->users--;
+    if (!keep && conn->listed) {
+        idle_unlink(conn);
     }
-    int rc = conn->ops->exchange(conn, x, e);
-    fill_from_conn(r, conn, in, out);
-    r->error_code = rc == 0 ? net_error_code_of_status(r->status)
-                            : net_error_code(NET_PHASE_EXCHANGE, rc, conn->tcp->stream.sys_errno);
-    if (conn->reusable && !x->request->no_reuse) {
-        put_idle(conn, r->timings.end_ns);
+    if (conn->users > 0) {
+        return; // others are still on it
+    }
+    if (keep) {
+        put_idle(conn, now_ns);
     } else {
         conn_destroy(conn);
     }
-    (void)client;
+}
+
+static int exchange_once(HttpExchange *x, HttpConn *conn, Err *e)
+{
+    HttpResponse *r = x->response;
+    r->error_code = 0;
+    conn->users++;
+    int rc = conn->ops->exchange(conn, x, e);
+    fill_from_conn(r, conn);
+    if (rc == 0) {
+        r->error_code = net_error_code_of_status(r->status);
+    } else if (r->error_code == 0) {
+        r->error_code = net_error_code(NET_PHASE_EXCHANGE, rc, conn->tcp->stream.sys_errno);
+    }
+    release(conn, conn->reusable && !x->request->no_reuse, r->timings.end_ns);
     return rc;
 }
 
@@ -436,8 +501,9 @@ int http_client_do(HttpClient *client, const HttpRequest *request, HttpResponse 
     HttpConn *conn = request->no_reuse ? NULL : take_idle(client, request->origin, start_ns);
     if (conn) {
         response->reused = true;
-        int rc = exchange_once(client, &x, conn, e);
-        if (rc != ERR_CLOSED || x.answer_began || !x.idempotent) {
+        int rc = exchange_once(&x, conn, e);
+        bool again = rc == ERR_CLOSED && !x.answer_began && (x.idempotent || x.unprocessed);
+        if (!again) {
             return rc;
         }
         response->reused = false;
@@ -448,5 +514,5 @@ int http_client_do(HttpClient *client, const HttpRequest *request, HttpResponse 
     int rc = dial(client, &x, &conn, e);
     t->end_ns = loop_clock(loop);
     t->blocked_ns = t->end_ns - start_ns;
-    return rc == 0 ? exchange_once(client, &x, conn, e) : rc;
+    return rc == 0 ? exchange_once(&x, conn, e) : rc;
 }

@@ -97,14 +97,21 @@ int http_head_add(HttpHead *head, Slice name, Slice value)
         head->field_capacity = head->field_capacity ? head->field_capacity * 2 : 16;
         head->fields = mem_realloc(head->fields, head->field_capacity * sizeof *head->fields);
     }
-    HttpField field = {.name_at = (uint32_t)head->text.len, .name_len = (uint32_t)name.len};
-    buf_append(&head->text, name);
-    field.value_at = (uint32_t)head->text.len;
-    field.value_len = (uint32_t)value.len;
-    buf_append(&head->text, value);
-    if (head->text.overflowed) {
+    char *at = buf_reserve(&head->text, name.len + value.len);
+    if (!at) {
         return ERR_LIMIT;
     }
+    HttpField field = {.name_at = (uint32_t)head->text.len,
+                       .name_len = (uint32_t)name.len,
+                       .value_at = (uint32_t)(head->text.len + name.len),
+                       .value_len = (uint32_t)value.len};
+    if (name.len > 0) {
+        memcpy(at, name.ptr, name.len);
+    }
+    if (value.len > 0) {
+        memcpy(at + name.len, value.ptr, value.len);
+    }
+    buf_commit(&head->text, name.len + value.len);
     head->fields[head->field_count++] = field;
     return 0;
 }
