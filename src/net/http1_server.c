@@ -95,16 +95,6 @@ static int read_request(ServerConn *conn, Http1Parser *p, Err *e)
 
 // ---- writing
 
-static bool body_allowed(const HttpReply *reply)
-{
-    return reply->status >= 200 && reply->status != 204 && reply->status != 304;
-}
-
-static bool is_head_request(const HttpReply *reply)
-{
-    return reply->request && slice_eq(reply->request->method, SLICE("HEAD"));
-}
-
 static void write_fields(Buf *out, const HttpHead *fields)
 {
     for (uint32_t i = 0; i < fields->field_count; i++) {
@@ -118,9 +108,6 @@ static void write_fields(Buf *out, const HttpHead *fields)
 // Serialises the head of the answer into the work's `out`; `length` < 0: not known.
 static int write_head(HttpReply *reply, Slice type, int64_t length, Err *e)
 {
-    if (!http_is_field_value(type)) {
-        return reply->rc = err_set(e, ERR_ARG, "the content type has control characters");
-    }
     ServerWork *w = reply->conn->work;
     Buf *out = &w->out;
     buf_reset(out);
@@ -132,7 +119,7 @@ static int write_head(HttpReply *reply, Slice type, int64_t length, Err *e)
         buf_puts(out, "\r\n");
     }
     bool old = w->head.version_minor == 0;
-    if (body_allowed(reply)) {
+    if (reply_body_allowed(reply)) {
         reply->chunked = length < 0 && !old;
         if (length >= 0) {
             buf_printf(out, "Content-Length: %lld\r\n", (long long)length);
@@ -149,7 +136,7 @@ static int write_head(HttpReply *reply, Slice type, int64_t length, Err *e)
         buf_puts(out, "Connection: keep-alive\r\n");
     }
     buf_puts(out, "\r\n");
-    return reply->rc = buf_check(out, "head of the answer", e);
+    return buf_check(out, "head of the answer", e);
 }
 
 // The kernel does not write through iov_base.
@@ -161,109 +148,40 @@ static struct iovec part_of(Slice s)
 static int put(HttpReply *reply, struct iovec *parts, int count, Err *e)
 {
     ServerConn *conn = reply->conn;
-    if (reply->rc == 0) {
-        stream_set_deadline(conn->stream,
-                            deadline_in(conn, conn->server->options.write_timeout_ns));
-        reply->rc = stream_writev_all(conn->stream, parts, count, e);
-    }
-    return reply->rc;
+    stream_set_deadline(conn->stream, deadline_in(conn, conn->server->options.write_timeout_ns));
+    return stream_writev_all(conn->stream, parts, count, e);
 }
 
-bool http_reply_began(const HttpReply *reply)
+static int send_head(HttpReply *reply, const ReplyHead *head, Slice body, Err *e)
 {
-    return reply->began;
-}
-
-int http_reply_header(HttpReply *reply, Slice name, Slice value, Err *e)
-{
-    if (reply->began) {
-        return err_set(e, ERR_ARG, "header '%.*s' comes after the answer began", SLICE_FMT(name));
-    }
-    if (!http_is_token(name) || !http_is_field_value(value)) {
-        return err_set(e, ERR_ARG, "header '%.*s' has a name or value that HTTP cannot carry",
-                       SLICE_FMT(name));
-    }
-    if (http_head_add(&reply->conn->work->reply, name, value) != 0) {
-        return err_set(e, ERR_LIMIT, "too many headers in the answer");
-    }
-    return 0;
-}
-
-int http_reply_send(HttpReply *reply, int status, Slice type, Slice body, Err *e)
-{
-    if (reply->began) {
-        return err_set(e, ERR_ARG, "the request is answered already");
-    }
-    reply->began = reply->ended = true;
-    reply->status = status;
-    int rc = write_head(reply, type, (int64_t)body.len, e);
+    int rc = write_head(reply, head->type, head->length, e);
     if (rc != 0) {
         return rc;
     }
-    bool with_body = body.len > 0 && body_allowed(reply) && !is_head_request(reply);
-    reply->body_bytes = with_body ? body.len : 0;
-    struct iovec parts[2] = {part_of(buf_slice(&reply->conn->work->out)), part_of(body)};
-    return put(reply, parts, with_body ? 2 : 1, e);
+    struct iovec parts[2] = {part_of(buf_slice(&reply->work->out)), part_of(body)};
+    return put(reply, parts, body.len > 0 ? 2 : 1, e);
 }
 
-int http_reply_begin(HttpReply *reply, int status, Slice type, Err *e)
+static int send_piece(HttpReply *reply, Slice piece, Err *e)
 {
-    if (reply->began) {
-        return err_set(e, ERR_ARG, "the request is answered already");
-    }
-    reply->began = reply->streaming = true;
-    reply->status = status;
-    int rc = write_head(reply, type, -1, e);
-    if (rc != 0) {
-        return rc;
-    }
-    struct iovec part = part_of(buf_slice(&reply->conn->work->out));
-    return put(reply, &part, 1, e);
-}
-
-int http_reply_write(HttpReply *reply, Slice piece, Err *e)
-{
-    if (!reply->streaming || reply->ended) {
-        return err_set(e, ERR_ARG, "no body is being written");
-    }
-    if (piece.len == 0 || !body_allowed(reply) || is_head_request(reply)) {
-        return reply->rc; // an empty chunk would end the body
-    }
-    reply->body_bytes += piece.len;
     char line[CHUNK_LINE_MAX];
     int len = snprintf(line, sizeof line, "%zx\r\n", piece.len);
     struct iovec parts[3] = {{line, (size_t)len}, part_of(piece), part_of(SLICE("\r\n"))};
     return reply->chunked ? put(reply, parts, 3, e) : put(reply, parts + 1, 1, e);
 }
 
-int http_reply_end(HttpReply *reply, Err *e)
+static int send_end(HttpReply *reply, Err *e)
 {
-    if (!reply->streaming || reply->ended) {
-        return reply->rc;
-    }
-    reply->ended = true;
-    if (!reply->chunked || is_head_request(reply)) {
-        return reply->rc;
+    if (!reply->chunked || reply_is_to_head(reply)) {
+        return 0;
     }
     struct iovec part = part_of(SLICE("0\r\n\r\n"));
     return put(reply, &part, 1, e);
 }
 
-// ---- requests in turn
+static const ReplyOps http1_reply_ops = {.head = send_head, .piece = send_piece, .end = send_end};
 
-static void report(const HttpReply *reply, int64_t begin_ns)
-{
-    const HttpServerOptions *o = &reply->conn->server->options;
-    if (o->event_fn) {
-        HttpServerEvent event = {
-            .request = reply->request,
-            .status = reply->status,
-            .body_bytes = reply->body_bytes,
-            .duration_ns = loop_clock(o->loop) - begin_ns,
-        };
-        o->event_fn(o->ctx, &event);
-    }
-}
+// ---- requests in turn
 
 // Closing a socket that has unread bytes resets it, and a reset overtakes the answer. So the client
 // gets some time to read it and to stop sending.
@@ -294,57 +212,36 @@ static void refuse(ServerConn *conn, const Http1Parser *p, int rc, const Err *wh
     }
     http_head_reset(&conn->work->reply);
     conn->work->head.version_minor = 1;
-    HttpReply reply = {.conn = conn};
+    HttpReply reply = {.ops = &http1_reply_ops, .conn = conn, .work = conn->work};
     int64_t begin_ns = loop_clock(conn->stream->loop);
     char text[300];
     int len = snprintf(text, sizeof text, "%d %s: %.200s\n", status, http_reason(status),
                        rc == ERR_TIMEOUT ? "the request took too long" : why->text);
     int sent = http_reply_send(&reply, status, SLICE("text/plain; charset=utf-8"),
                                (Slice){text, (size_t)len}, NULL);
-    report(&reply, begin_ns);
+    server_report(&reply, begin_ns);
     if (sent == 0) {
         linger(conn);
     }
 }
 
-static HttpServerRequest request_of(const ServerConn *conn)
-{
-    const ServerWork *w = conn->work;
-    HttpServerRequest request = {
-        .method = slice_from_cstr(w->head.method),
-        .target = http_head_line(&w->head),
-        .head = &w->head,
-        .body = buf_slice(&w->body),
-        .peer = conn->tcp->peer,
-        .tls = conn->server->options.tls != NULL,
-        .received_ns = loop_clock(conn->stream->loop),
-        .server = conn->server,
-    };
-    if (!slice_cut(request.target, '?', &request.path, &request.query)) {
-        request.query = (Slice){NULL, 0};
-    }
-    return request;
-}
-
 // True when the connection may go on.
 static bool answer(ServerConn *conn)
 {
-    HttpServer *server = conn->server;
-    HttpServerRequest request = request_of(conn);
+    const HttpServer *server = conn->server;
+    HttpServerRequest request = server_request_of(conn, conn->work);
     http_head_reset(&conn->work->reply);
     HttpReply reply = {
+        .ops = &http1_reply_ops,
         .conn = conn,
+        .work = conn->work,
         .request = &request,
         .keep_alive = conn->work->head.keep_alive && !conn->work->head.upgrade && !server->stopping,
     };
-    server->options.handler(server->options.ctx, &request, &reply);
-    int rc = 0;
-    if (!reply.began) {
-        rc = http_reply_send(&reply, 500, SLICE("text/plain"), SLICE("500 no answer\n"), NULL);
-    } else {
-        rc = http_reply_end(&reply, NULL);
-    }
-    report(&reply, request.received_ns);
+    conn->reply = &reply;
+    int rc = server_answer(&reply);
+    conn->reply = NULL;
+    server_report(&reply, request.received_ns);
     return rc == 0 && reply.keep_alive && !server->stopping;
 }
 

@@ -13,7 +13,7 @@ enum {
     HTTP2_STREAMS_MAX = 100,       // a peer may have open at once
     HTTP2_WINDOW = (1 << 30) - 1,  // of a client: never what a measurement waits for
     HTTP2_SERVER_WINDOW = 1 << 20, // of a server's connection and streams
-    HTTP2_CONTINUATIONS_MAX = 16,  // frames one head may be cut into (CVE-2024-24549 and others)
+    HTTP2_CONTINUATIONS_MAX = 8,   // more frames of one head; newer nghttp2 has the same limit
     HTTP2_INTERIM_MAX = 16,        // 1xx heads before the real one
     HTTP2_CODE_UNKNOWN = 14,       // above the codes of RFC 9113 section 7
 };

@@ -604,7 +604,8 @@ static void set_timings(const H2Stream *s, int64_t sent_ns)
     HttpTimings *t = &s->x->response->timings;
     int64_t begin_ns = t->start_ns + t->blocked_ns;
     t->sending_ns = sent_ns - begin_ns;
-    t->end_ns = s->last_ns > sent_ns ? s->last_ns : sent_ns;
+    int64_t last_ns = s->last_ns > s->first_ns ? s->last_ns : s->first_ns;
+    t->end_ns = last_ns > sent_ns ? last_ns : sent_ns;
     if (s->first_ns != 0) {
         int64_t first_ns = s->first_ns > sent_ns ? s->first_ns : sent_ns;
         t->waiting_ns = first_ns - sent_ns;

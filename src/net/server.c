@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "net/http2.h"
 #include "net/server_conn.h"
 
 enum {
@@ -15,7 +16,7 @@ static const int64_t IDLE_TIMEOUT_NS = 60 * NS_PER_S;
 
 // ---- working memory
 
-static ServerWork *work_lend(HttpServer *server)
+ServerWork *server_work_lend(HttpServer *server)
 {
     ServerWork *work = server->free_work;
     if (work) {
@@ -31,7 +32,7 @@ static ServerWork *work_lend(HttpServer *server)
     return work;
 }
 
-static void work_give_back(HttpServer *server, ServerWork *work)
+void server_work_give_back(HttpServer *server, ServerWork *work)
 {
     if (work->body.capacity > BODY_KEPT_BYTES) {
         buf_done(&work->body);
@@ -55,6 +56,9 @@ static void conn_close(ServerConn *conn)
 {
     HttpServer *server = conn->server;
     loop_timer_cancel(server->options.loop, &conn->idle);
+    if (conn->h2) {
+        http2_server_destroy(conn);
+    }
     stream_close(conn->stream);
     *(conn->prev ? &conn->prev->next : &server->conns) = conn->next;
     if (conn->next) {
@@ -83,31 +87,100 @@ static bool handshake(ServerConn *conn)
     stream_set_deadline(conn->stream, clock_deadline(loop_clock(conn->stream->loop),
                                                      conn->server->options.head_timeout_ns));
     conn->stream = NULL; // taken over, also on failure
-    return tls->accept(tls->ctx, conn->tcp, &h2, &conn->stream, NULL) == 0;
+    if (tls->accept(tls->ctx, conn->tcp, &h2, &conn->stream, NULL) != 0) {
+        return false;
+    }
+    conn->decided = true;
+    if (h2) {
+        http2_server_start(conn);
+    }
+    return true;
 }
 
 static void serve(void *arg);
+
+static bool start_serving(ServerConn *conn)
+{
+    loop_timer_disarm(&conn->idle);
+    conn->fiber = fiber_spawn(conn->server->options.pool, "http connection", serve, conn);
+    return conn->fiber != NULL;
+}
 
 static void on_readable(void *ctx)
 {
     ServerConn *conn = ctx;
     if (conn->fiber) {
-        if (conn->wake_fn) {
-            conn->wake_fn(conn->wake_ctx);
+        if (conn->reply) {
+            reply_wake(conn->reply, conn->tcp->hangup);
         }
         return;
     }
-    loop_timer_disarm(&conn->idle);
-    conn->fiber = fiber_spawn(conn->server->options.pool, "http connection", serve, conn);
-    if (!conn->fiber) {
+    bool working = conn->h2 && http2_server_is_working(conn);
+    if (!start_serving(conn) && !working) {
         conn_close(conn); // no memory for it; the client may try again
     }
 }
 
-static bool has_more(const ServerConn *conn)
+bool server_has_more(const ServerConn *conn)
 {
     const Stream *s = conn->stream;
     return conn->tcp->readable || (s->ops->has_pending && s->ops->has_pending(s));
+}
+
+void server_conn_settle(ServerConn *conn)
+{
+    HttpServer *server = conn->server;
+    bool working = conn->h2 && http2_server_is_working(conn);
+    if (conn->fiber || working) {
+        return; // whoever ends last does it
+    }
+    if (server->stopping || (conn->h2 && http2_server_is_lost(conn))) {
+        conn_close(conn);
+        return;
+    }
+    bool receiving = conn->h2 && http2_server_is_receiving(conn);
+    int64_t wait_ns = receiving ? server->options.body_timeout_ns : server->options.idle_timeout_ns;
+    loop_timer_set(server->options.loop, &conn->idle,
+                   clock_deadline(loop_now(server->options.loop), wait_ns));
+}
+
+// Without TLS the first bytes tell: HTTP/2's preface, or anything else (RFC 9113 section 3.3).
+static bool decide(ServerConn *conn)
+{
+    static const Slice preface = SLICE_INIT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    ServerWork *w = conn->work;
+    stream_set_deadline(conn->stream, clock_deadline(loop_clock(conn->stream->loop),
+                                                     conn->server->options.head_timeout_ns));
+    bool same = true;
+    while (same && w->len < preface.len) {
+        size_t n = 0;
+        int rc = stream_read(conn->stream, w->read + w->len, sizeof w->read - w->len, &n, NULL);
+        if (rc != 0 || n == 0) {
+            return false;
+        }
+        w->len += n;
+        same = memcmp(w->read, preface.ptr, w->len < preface.len ? w->len : preface.len) == 0;
+    }
+    conn->decided = true;
+    if (same) {
+        http2_server_start(conn);
+    }
+    return true;
+}
+
+static bool serve_all(ServerConn *conn)
+{
+    if (!conn->decided && !decide(conn)) {
+        return false;
+    }
+    if (conn->h2) {
+        return http2_serve(conn);
+    }
+    bool keep = true;
+    do {
+        keep = http1_serve(conn);
+    } while (keep && server_has_more(conn));
+    return keep;
 }
 
 static void serve(void *arg)
@@ -116,20 +189,17 @@ static void serve(void *arg)
     HttpServer *server = conn->server;
     bool keep = conn->ready || handshake(conn);
     if (keep) {
-        conn->work = work_lend(server);
-        do {
-            keep = http1_serve(conn);
-        } while (keep && has_more(conn));
-        work_give_back(server, conn->work);
+        conn->work = server_work_lend(server);
+        keep = serve_all(conn);
+        server_work_give_back(server, conn->work);
         conn->work = NULL;
     }
     conn->fiber = NULL;
-    if (!keep || server->stopping) {
+    if (!keep && !conn->h2) {
         conn_close(conn);
-        return;
+    } else {
+        server_conn_settle(conn);
     }
-    loop_timer_set(server->options.loop, &conn->idle,
-                   clock_deadline(loop_now(server->options.loop), server->options.idle_timeout_ns));
 }
 
 static void on_accept(void *ctx, int fd, const NetAddr *peer)
@@ -228,6 +298,15 @@ bool http_server_is_stopping(const HttpServer *server)
     return server->stopping;
 }
 
+// Says GOAWAY, from a fiber, and lets the handlers finish.
+static void stop_http2(ServerConn *conn)
+{
+    http2_server_wake(conn);
+    if (!conn->fiber && !start_serving(conn) && !http2_server_is_working(conn)) {
+        conn_close(conn);
+    }
+}
+
 void http_server_stop(HttpServer *server)
 {
     if (server->stopping) {
@@ -239,10 +318,12 @@ void http_server_stop(HttpServer *server)
     ServerConn *next;
     for (ServerConn *conn = server->conns; conn; conn = next) {
         next = conn->next;
-        if (!conn->fiber) {
+        if (conn->h2) {
+            stop_http2(conn);
+        } else if (!conn->fiber) {
             conn_close(conn);
-        } else if (conn->wake_fn) {
-            conn->wake_fn(conn->wake_ctx);
+        } else if (conn->reply) {
+            reply_wake(conn->reply, false);
         }
     }
 }
@@ -257,7 +338,12 @@ size_t http_server_drain(HttpServer *server, int64_t deadline_ns)
     }
     size_t left = server->count;
     for (ServerConn *conn = server->conns; conn; conn = conn->next) {
-        fiber_cancel(conn->fiber);
+        if (conn->fiber) {
+            fiber_cancel(conn->fiber);
+        }
+        if (conn->h2) {
+            http2_server_cancel(conn);
+        }
     }
     while (server->count > 0) {
         (void)loop_tick(loop, NEVER_NS);
@@ -272,6 +358,7 @@ void http_server_destroy(HttpServer *server)
     }
     assert(server->count == 0);
     listener_close(server->listener);
+    http2_memory_destroy(server->http2_memory);
     while (server->free_work) {
         ServerWork *work = server->free_work;
         server->free_work = work->next;

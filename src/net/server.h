@@ -1,5 +1,5 @@
-// HttpServer: HTTP/1.1 on one loop. A handler runs in a fiber and may park; an idle connection owns
-// neither fiber nor buffer.
+// HttpServer: HTTP/1.1 and HTTP/2 on one loop. A handler runs in a fiber and may park; an idle
+// connection owns neither fiber nor buffer.
 //
 //     static void hello(void *ctx, const HttpServerRequest *request, HttpReply *reply) {
 //         http_reply_send(reply, 200, SLICE("text/plain"), SLICE("hi\n"), NULL);
@@ -10,6 +10,9 @@
 //     loop_run(loop);
 //     http_server_drain(server, loop_clock(loop) + 5 * NS_PER_S);
 //     http_server_destroy(server);
+//
+// HTTP/2 is spoken where ALPN chooses it and, without TLS, where a client begins with its preface.
+// Each of its streams is a request with a fiber of its own.
 //
 // Several loops share a port with .reuse_port, each with its own server. Requests that break the
 // protocol or a limit are answered (400, 408, 413, 414, 431, 501, 505) and the connection closed;

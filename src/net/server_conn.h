@@ -6,6 +6,8 @@
 #include "net/http1.h"
 #include "net/server.h"
 
+typedef struct Http2Server Http2Server; // a connection's HTTP/2 state
+
 enum { SERVER_READ_BYTES = 16 << 10 };
 
 typedef struct ServerConn ServerConn;
@@ -32,14 +34,33 @@ struct ServerConn {
     Fiber *fiber;     // while a request is worked on
     ServerWork *work; // likewise
     bool ready;       // the handshake is done
+    bool decided;     // which protocol it speaks
+    Http2Server *h2;  // NULL: HTTP/1
+    HttpReply *reply; // HTTP/1: the one being worked on
+};
+
+typedef struct ReplyHead {
+    Slice type;
+    int64_t length; // of the body; -1: not known
+} ReplyHead;
+
+// What a codec does for server_reply.c, which knows the order of things.
+typedef struct ReplyOps {
+    int (*head)(HttpReply *reply, const ReplyHead *head, Slice body, Err *e);
+    int (*piece)(HttpReply *reply, Slice piece, Err *e);
+    int (*end)(HttpReply *reply, Err *e);
+} ReplyOps;
+
+struct HttpReply {
+    const ReplyOps *ops;
+    ServerConn *conn;
+    ServerWork *work;
+    void *stream; // HTTP/2's
     // Set by an event stream: called on the loop when the client said something or left, or when
     // the server stops.
     void (*wake_fn)(void *ctx);
     void *wake_ctx;
-};
-
-struct HttpReply {
-    ServerConn *conn;
+    bool gone; // the client left
     const HttpServerRequest *request;
     int status;
     bool began;
@@ -57,14 +78,43 @@ struct HttpServer {
     ServerConn *conns;
     size_t count;
     ServerWork *free_work;
+    struct Http2Memory *http2_memory;
     bool stopping;
     int64_t date_s; // second that `date` shows
     char date[40];
 };
 
-// Serves requests until the connection is idle (true) or must be closed (false).
-bool http1_serve(ServerConn *conn);
+// ---- server.c
+
+ServerWork *server_work_lend(HttpServer *server);
+void server_work_give_back(HttpServer *server, ServerWork *work);
+bool server_has_more(const ServerConn *conn); // to read, without waiting
+// After a fiber of the connection has ended: closes it, or begins to wait for the next request.
+void server_conn_settle(ServerConn *conn);
 // "Sun, 06 Nov 1994 08:49:37 GMT" of now (RFC 9110 section 5.6.7).
 const char *server_date(HttpServer *server);
+
+// ---- server_reply.c
+
+bool reply_body_allowed(const HttpReply *reply);
+bool reply_is_to_head(const HttpReply *reply);
+void reply_wake(HttpReply *reply, bool gone);
+HttpServerRequest server_request_of(const ServerConn *conn, const ServerWork *work);
+// Runs the handler and ends the answer. 0, or what the last write said.
+int server_answer(HttpReply *reply);
+void server_report(const HttpReply *reply, int64_t begin_ns);
+
+// ---- codecs: serve what is there. False: the connection must be closed.
+
+bool http1_serve(ServerConn *conn);
+
+void http2_server_start(ServerConn *conn);
+void http2_server_destroy(ServerConn *conn);
+bool http2_serve(ServerConn *conn);
+bool http2_server_is_working(const ServerConn *conn);   // handlers run
+bool http2_server_is_receiving(const ServerConn *conn); // a request is there, perhaps half of one
+bool http2_server_is_lost(const ServerConn *conn);
+void http2_server_wake(ServerConn *conn);   // event streams, when the server stops
+void http2_server_cancel(ServerConn *conn); // handlers
 
 #endif

@@ -25,7 +25,7 @@ static void on_wake(void *ctx)
 {
     HttpSse *sse = ctx;
     // What a client says on an event stream means nothing; only its end does.
-    sse->gone = sse->gone || sse->reply->conn->tcp->hangup;
+    sse->gone = sse->gone || sse->reply->gone;
     wake(sse);
 }
 
@@ -44,8 +44,8 @@ int sse_open(HttpReply *reply, const SseOptions *options, HttpSse **ret_sse, Err
     sse->queue = buf_create(max);
     sse->writing = buf_create(max);
     sse->heartbeat_ns = options->heartbeat_ns ? options->heartbeat_ns : HEARTBEAT_NS;
-    reply->conn->wake_fn = on_wake;
-    reply->conn->wake_ctx = sse;
+    reply->wake_fn = on_wake;
+    reply->wake_ctx = sse;
     *ret_sse = sse;
     return 0;
 }
@@ -154,7 +154,7 @@ void sse_close(HttpSse *sse)
     if (!sse) {
         return;
     }
-    sse->reply->conn->wake_fn = NULL;
+    sse->reply->wake_fn = NULL;
     sse->reply->keep_alive = false; // clients reconnect; a fresh connection is cleaner
     buf_done(&sse->queue);
     buf_done(&sse->writing);
