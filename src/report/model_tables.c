@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "report/series.h"
+#include "report/words.h"
 
 static const double NOT_MEASURED = (double)NAN;
 
@@ -313,8 +314,16 @@ typedef struct FactList {
     bool cut;
 } FactList;
 
-static Slice scalar_text(const Doc *d)
+// Members say their unit in their names; people read durations and sizes more easily than digits.
+static Slice scalar_text(Arena *arena, const Doc *d)
 {
+    bool is_moment = slice_ends_with(d->key, SLICE("unix_ns"));
+    if (doc_is_number(d) && slice_ends_with(d->key, SLICE("_ns")) && !is_moment) {
+        return words_ms(arena, doc_number(d) / 1e6);
+    }
+    if (doc_is_number(d) && slice_ends_with(d->key, SLICE("_bytes"))) {
+        return words_bytes(arena, doc_number(d));
+    }
     switch (d->type) {
     case DOC_NULL: return SLICE("not measured");
     case DOC_BOOL: return d->boolean ? SLICE("yes") : SLICE("no");
@@ -351,8 +360,8 @@ static void add_facts(FactList *list, Slice path, const Doc *parent)
             if (!slice_eq(name, SLICE("samples"))) {
                 add_facts(list, name, d);
             }
-        } else {
-            list->items[list->count++] = (ReportFact){name, scalar_text(d)};
+        } else if (d->type != DOC_STRING || d->text.len > 0) { // an empty text has nothing to say
+            list->items[list->count++] = (ReportFact){name, scalar_text(list->arena, d)};
         }
     }
 }

@@ -118,7 +118,8 @@ static void test_tables(void **state)
     assert_int_equal(m.environment.count, 4);
     assert_true(slice_eq_cstr(m.environment.items[3].value, "not measured"));
     assert_true(slice_eq_cstr(m.summary.items[1].name, "cost.money"));
-    assert_int_equal(m.health.count, 3); // the samples are a chart's
+    assert_int_equal(m.health.count, 4); // the samples are a chart's, the reason is empty
+    assert_true(slice_eq_cstr(m.health.items[1].value, "5.20 ms"));
     report_model_done(&m);
 }
 

@@ -161,7 +161,8 @@ static inline void sample_documents(SampleRun *s, Rng *rng)
 {
     RunData *r = &s->run;
     Buf health = buf_create(1 << 16);
-    buf_puts(&health, "{\"valid\":true,\"cpu_share_max\":0.61,\"steal_share\":0.004,\"samples\":{"
+    buf_puts(&health, "{\"valid\":true,\"reason\":\"\",\"slow_max_ns\":5200000,\"cpu_share_max\":0."
+                      "61,\"steal_share\":0.004,\"samples\":{"
                       "\"cpu\":[");
     for (int t = 0; t < SAMPLE_SECONDS; t++) {
         buf_printf(&health, "%s%.3f", t ? "," : "", 0.35 + 0.1 * rng_double(rng));
