@@ -34,7 +34,9 @@ enum {
     RUN_ID_LEN = 26,                   // a ULID: sorts by time, 128 bits, Crockford base 32
     RUN_DOCUMENT_BYTES_MAX = 4 << 20,  // of plan_json and the other JSON documents of a run
     RUN_ARTIFACT_BYTES_MAX = 16 << 20, // of one artifact
-    RUN_HIST_BYTES_MAX = 256 << 20,    // of the decoded histograms of one loaded run
+    RUN_HIST_BYTES = 32 << 20,         // of the decoded histograms of a loaded run, unless it
+    RUN_POINTS_MIN = 64,               // would then have fewer points in time than these,
+    RUN_HIST_BYTES_MAX = 256 << 20,    // and in any case
     RUN_QUEUE_BYTES_MAX = 64 << 20,    // of records that wait for the disk
 };
 
@@ -105,10 +107,9 @@ typedef struct RunData {
     RunSeries *series;
     size_t series_count;
     int64_t interval_count; // highest index + 1
-    // What one point spans: info.interval_ns, or a multiple of it by a power of two where the
-    // histograms of a long run with many series would not fit into RUN_HIST_BYTES_MAX. Indices and
-    // interval_count are in these units.
-    int64_t point_ns;
+    // How many recorded intervals one point holds: 1, or a power of two where the histograms would
+    // not fit into RUN_HIST_BYTES. info.interval_ns, indices and interval_count are of the points.
+    int64_t merged;
     int64_t lost_intervals; // that did not reach the disk; the totals have them
     bool pruned;            // the points were dropped to save room, the totals are there
     RunEvent *events;

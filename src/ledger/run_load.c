@@ -144,6 +144,14 @@ static int add_point(Loader *l, int64_t index, const PackedPoint *packed, Err *e
     return 0;
 }
 
+// A test ten times as long must not take ten times the memory to look at.
+static bool is_too_much(const Loader *l)
+{
+    int64_t points = l->run->interval_count >> l->shift;
+    return (l->hist_bytes > RUN_HIST_BYTES && points >= 2 * RUN_POINTS_MIN) ||
+           (l->hist_bytes > RUN_HIST_BYTES_MAX && points > 1);
+}
+
 static int load_interval(Loader *l, const Record *r, Err *e)
 {
     IntervalPayload interval;
@@ -158,8 +166,7 @@ static int load_interval(Loader *l, const Record *r, Err *e)
     if (rc == 0 && interval.index >= l->run->interval_count) {
         l->run->interval_count = interval.index + 1;
     }
-    // More points than intervals cannot be made coarser.
-    while (l->hist_bytes > RUN_HIST_BYTES_MAX && l->run->interval_count >> l->shift > 1) {
+    while (is_too_much(l)) {
         coarsen(l);
     }
     return rc;
@@ -415,10 +422,11 @@ static int load(Loader *l, Ledger *ledger, Slice selector, Err *e)
     if (rc == 0) {
         rc = give_series(l, e);
     }
-    int64_t scale = INT64_C(1) << l->shift;
-    l->run->interval_count = (l->run->interval_count + scale - 1) >> l->shift;
-    if (__builtin_mul_overflow(l->run->info.interval_ns, scale, &l->run->point_ns)) {
-        l->run->point_ns = INT64_MAX;
+    RunData *run = l->run;
+    run->merged = INT64_C(1) << l->shift;
+    run->interval_count = (run->interval_count + run->merged - 1) >> l->shift;
+    if (__builtin_mul_overflow(run->info.interval_ns, run->merged, &run->info.interval_ns)) {
+        run->info.interval_ns = INT64_MAX;
     }
     return rc;
 }
