@@ -13,8 +13,11 @@
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets
 #pragma GCC poison atoi atol atoll atof gmtime localtime ctime asctime system
 #pragma GCC poison tmpnam mktemp
-// OpenSSL's headers name parameters "rand", so only calling it is an error.
+// OpenSSL's headers name parameters "rand", so only calling it is an error. (clang takes the
+// attribute on a first declaration only; gcc builds everything that clang does.)
+#if !defined(__clang__)
 extern int rand(void) __attribute__((error("numbers come from base/rng.h")));
 extern void srand(unsigned seed) __attribute__((error("numbers come from base/rng.h")));
+#endif
 
 #endif
