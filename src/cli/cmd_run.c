@@ -421,6 +421,32 @@ static void show_text(App *app, const Shown *s)
     show_facts(app, "environment", s->model.environment);
 }
 
+// Runs of other tools came as a few numbers without a histogram.
+static void fill_quantiles(const RunData *run, Labels filter, ReportLatency *l)
+{
+    double ns = 0;
+    struct {
+        double q;
+        double *ms;
+    } wanted[] = {{0.5, &l->p50}, {0.9, &l->p90}, {0.95, &l->p95}, {0.99, &l->p99}};
+    for (size_t i = 0; l->count == 0 && i < COUNT_OF(wanted); i++) {
+        if (run_quantile(run, SLICE("http_req_duration"), filter, wanted[i].q, &ns)) {
+            *wanted[i].ms = ns / (double)NS_PER_MS;
+        }
+    }
+}
+
+static void prepare_model(ReportModel *m, const RunData *run, Arena *arena)
+{
+    report_model_init(m, &(ReportInput){.run = run}, arena);
+    fill_quantiles(run, (Labels){0}, &m->totals.latency);
+    for (size_t i = 0; i < m->endpoint_count; i++) {
+        Slice name = m->endpoints[i].name;
+        Label label = {SLICE("name"), slice_eq(name, SLICE("(unnamed)")) ? (Slice){0} : name};
+        fill_quantiles(run, (Labels){&label, 1}, &m->endpoints[i].latency);
+    }
+}
+
 static int show(App *app, const OptionSet *set, Ledger *ledger, Err *e)
 {
     RunData *run = NULL;
@@ -433,7 +459,7 @@ static int show(App *app, const OptionSet *set, Ledger *ledger, Err *e)
     rc = run_artifacts(ledger, slice_from_cstr(run->info.id), app->arena, &s.artifacts,
                        &s.artifact_count, e);
     if (rc == 0) {
-        report_model_init(&s.model, &(ReportInput){.run = run}, app->arena);
+        prepare_model(&s.model, run, app->arena);
         if (option_flag(set, "json")) {
             show_json(app, &s);
         } else {
