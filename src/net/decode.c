@@ -83,6 +83,30 @@ static int decode_zlib(const char *coding, int window_bits, Slice in, Buf *out, 
     return rc;
 }
 
+int http_encode_gzip(Slice bytes, Buf *out, Err *e)
+{
+    z_stream z = {.next_in = (z_const Bytef *)(uintptr_t)bytes.ptr, .avail_in = (uInt)bytes.len};
+    if (bytes.len > UINT32_MAX || deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED,
+                                               MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+        return err_set(e, ERR_LIMIT, "%zu bytes are too many to compress", bytes.len);
+    }
+    int result = Z_OK;
+    while (result == Z_OK) {
+        char *at = buf_reserve(out, PIECE_BYTES);
+        if (!at) {
+            break;
+        }
+        z.next_out = (Bytef *)at;
+        z.avail_out = PIECE_BYTES;
+        result = deflate(&z, Z_FINISH);
+        buf_commit(out, PIECE_BYTES - z.avail_out);
+    }
+    (void)deflateEnd(&z);
+    return result == Z_STREAM_END
+               ? 0
+               : err_set(e, ERR_LIMIT, "the compressed bytes are more than %zu", out->max);
+}
+
 // "deflate" is zlib's format (RFC 9110 section 8.4.1.2), but some servers send it without zlib's
 // header, and every browser takes that too.
 static int decode_deflate(Slice in, Buf *out, Err *e)

@@ -187,12 +187,42 @@ static void test_names(void **state)
                      ERR_LIMIT);
 }
 
+static void test_gzip_both_ways(void **state)
+{
+    (void)state;
+    static const char text[] = "metric_name,timestamp,metric_value metric_name,timestamp";
+    Buf packed = buf_create(1 << 20), plain = buf_create(1 << 20), small = buf_create(20000);
+    Err e = {0};
+    // Two members, one of them empty, are one file.
+    assert_int_equal(http_encode_gzip(slice_from_cstr(text), &packed, &e), 0);
+    assert_int_equal(http_encode_gzip(SLICE(""), &packed, &e), 0);
+    assert_int_equal(http_decode(SLICE("gzip"), buf_slice(&packed), &plain, &e), 0);
+    assert_true(slice_eq_cstr(buf_slice(&plain), text));
+    // Longer than a piece, and noise so that it stays long.
+    char *noise = mem_alloc(100000);
+    for (uint32_t i = 0, x = 1; i < 100000; i++) {
+        x = x * 1664525 + 1013904223;
+        noise[i] = (char)(x >> 24);
+    }
+    buf_reset(&packed);
+    buf_reset(&plain);
+    assert_int_equal(http_encode_gzip((Slice){noise, 100000}, &packed, &e), 0);
+    assert_int_equal(http_decode(SLICE("gzip"), buf_slice(&packed), &plain, &e), 0);
+    assert_true(slice_eq(buf_slice(&plain), (Slice){noise, 100000}));
+    assert_int_equal(http_encode_gzip((Slice){noise, 100000}, &small, &e), ERR_LIMIT);
+    free(noise);
+    buf_done(&packed);
+    buf_done(&plain);
+    buf_done(&small);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),   cmocka_unit_test(test_ceiling),
-        cmocka_unit_test(test_damage), cmocka_unit_test(test_members),
-        cmocka_unit_test(test_bombs),  cmocka_unit_test(test_names),
+        cmocka_unit_test(test_gzip_both_ways), cmocka_unit_test(test_good),
+        cmocka_unit_test(test_ceiling),        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_members),        cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
