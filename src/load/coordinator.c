@@ -89,12 +89,20 @@ void engine_stop(Engine *engine)
     loop_defer(engine_loop(engine), &engine->stop_defer);
 }
 
+// What is still running when the grace is over is cut; teardown runs all the same.
 static void on_ceiling(LoopTimer *timer)
 {
     Engine *engine = CONTAINER_OF(timer, Engine, ceiling_timer);
+    if (engine->past_ceiling) {
+        coordinator_command(engine, shard_cut);
+        return;
+    }
+    engine->past_ceiling = true;
     engine_end(engine, ENGINE_CEILING,
                arena_printf(engine->arena, "the run reached its ceiling of %lld s",
                             (long long)(engine->options.duration_ns_max / NS_PER_S)));
+    loop_timer_set(engine_loop(engine), timer,
+                   clock_deadline(loop_clock(engine_loop(engine)), GUARD_STOP_GRACE_NS));
 }
 
 // ---- events of shards
@@ -145,30 +153,22 @@ void engine_tell(Shard *shard, ShardEvent event)
 
 // ---- budgets
 
-static void check_budget(Engine *engine, double used, double limit, bool *warned, const char *what)
-{
-    if (limit > 0 && !*warned && used >= ENGINE_BUDGET_WARNING * limit) {
-        *warned = true;
-        coordinator_event(engine, SLICE("budget"),
-                          arena_printf(engine->arena, "%.0f %% of the budget of %s are used",
-                                       used / limit * 100, what));
-    }
-}
-
-// Requests and bytes end the test where they are counted (shard_spend); money here.
+// Requests and bytes end the test where they are counted (shard_spend), to the request; what is
+// told here, once an interval, are the warnings, and the end for money.
 static void check_budgets(Engine *engine)
 {
-    const PlanBudget *b = &engine->options.plan->budget;
     const ShardCounters *s = &engine->sums;
-    double vu_hours = engine->vu_ns / 3.6e12;
-    engine->cost = vu_hours * b->price_per_vu_hour + (double)s->requests * b->price_per_request;
-    check_budget(engine, (double)s->requests, (double)b->requests, &engine->warned_requests,
-                 "requests");
-    check_budget(engine, (double)(s->bytes_sent + s->bytes_received), (double)b->bytes,
-                 &engine->warned_bytes, "bytes");
-    check_budget(engine, engine->cost, b->money, &engine->warned_money, "money");
-    if (b->money > 0 && engine->cost >= b->money) {
-        engine_end(engine, ENGINE_BUDGET, SLICE("the budget of money is used up"));
+    budget_use(&engine->budget, &(BudgetUse){.requests = s->requests,
+                                             .bytes = s->bytes_sent + s->bytes_received,
+                                             .vu_ns = (int64_t)engine->vu_ns});
+    for (BudgetNews news; budget_next(&engine->budget, &news);) {
+        Buf text = buf_create(4096);
+        budget_text(&engine->budget, &news, &text);
+        coordinator_event(engine, SLICE("budget"), buf_slice(&text));
+        if (news.level == BUDGET_STOP) {
+            engine_end(engine, ENGINE_BUDGET, arena_copy(engine->arena, buf_slice(&text)));
+        }
+        buf_done(&text);
     }
 }
 
@@ -467,7 +467,7 @@ void coordinator_finish(Engine *engine)
     r->bytes_received = s->bytes_received;
     r->vus_max = s->vus_peak;
     r->vu_hours = engine->vu_ns / 3.6e12;
-    r->cost = engine->cost;
+    r->cost = budget_cost(&engine->budget);
     fill_thresholds(engine, r->duration_ns);
     fill_health(engine);
 }

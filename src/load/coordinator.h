@@ -2,6 +2,8 @@
 #ifndef LOAD_COORDINATOR_H
 #define LOAD_COORDINATOR_H
 
+#include "guard/budget.h"
+#include "guard/guard.h"
 #include "load/shard.h"
 #include "load/watch.h"
 
@@ -47,8 +49,8 @@ struct Engine {
     Hist *duration_hist; // scratch
     EngineStatus status;
     double vu_ns; // integral of initialised VUs over time
-    double cost;
-    bool warned_requests, warned_bytes, warned_money;
+    Budget budget;
+    bool past_ceiling;
     EngineResult result;
 };
 

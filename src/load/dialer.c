@@ -1,9 +1,14 @@
 #include "load/dialer.h"
 
+#include "net/resolver.h"
 #include "net/tls.h"
+
+// getaddrinfo blocks: names are looked up on threads of their own.
+enum { LOOKUP_THREADS = 2, LOOKUPS_MAX = 1024 };
 
 struct Dialer {
     DialerOptions options;
+    JobPool *jobs;
     ConnectFilter filter;
     EngineNet net;
 };
@@ -12,6 +17,8 @@ struct Dialer {
 typedef struct Line {
     TlsClient *tls;
     TlsConnector connector;
+    Resolver *resolver;
+    NetResolver names;
 } Line;
 
 static int allow(void *ctx, const NetAddr *addr, Slice host, Err *e)
@@ -57,18 +64,27 @@ static int open_tls(const PlanEnvironment *env, TlsClient **ret, Err *e)
     return rc;
 }
 
+static void line_destroy(Line *line)
+{
+    resolver_destroy(line->resolver);
+    tls_client_destroy(line->tls);
+    free(line);
+}
+
 static int open_line(void *ctx, Loop *loop, HttpContextOptions *http, void **ret_handle, Err *e)
 {
-    (void)loop;
     Dialer *dialer = ctx;
     Line *line = mem_zalloc(sizeof *line);
+    ResolverOptions names = {.loop = loop, .jobs = dialer->jobs, .seed = dialer->options.seed};
     int rc = open_tls(dialer->options.environment, &line->tls, e);
-    if (rc != 0) {
-        free(line);
+    if (rc != 0 || (rc = resolver_create(&names, &line->resolver, e)) != 0) {
+        line_destroy(line);
         return rc;
     }
     line->connector = tls_client_connector(line->tls);
+    line->names = resolver_seam(line->resolver);
     http->tls = &line->connector;
+    http->resolver = &line->names;
     http->filter = dialer->options.guard ? &dialer->filter : NULL;
     *ret_handle = line;
     return 0;
@@ -77,24 +93,32 @@ static int open_line(void *ctx, Loop *loop, HttpContextOptions *http, void **ret
 static void close_line(void *ctx, void *handle)
 {
     (void)ctx;
-    Line *line = handle;
-    tls_client_destroy(line->tls);
-    free(line);
+    line_destroy(handle);
 }
 
-Dialer *dialer_create(const DialerOptions *options)
+int dialer_create(const DialerOptions *options, Dialer **ret_dialer, Err *e)
 {
     Dialer *dialer = mem_zalloc(sizeof *dialer);
     dialer->options = *options;
     dialer->filter = (ConnectFilter){.allow = allow, .ctx = dialer};
     dialer->net = (EngineNet){
         .ctx = dialer, .open = open_line, .close = close_line, .check_host = check_host};
-    return dialer;
+    JobOptions jobs = {.name = "dns", .threads = LOOKUP_THREADS, .queue_max = LOOKUPS_MAX};
+    int rc = jobs_create(&jobs, &dialer->jobs, e);
+    if (rc != 0) {
+        dialer_destroy(dialer);
+        return rc;
+    }
+    *ret_dialer = dialer;
+    return 0;
 }
 
 void dialer_destroy(Dialer *dialer)
 {
-    free(dialer);
+    if (dialer) {
+        jobs_destroy(dialer->jobs);
+        free(dialer);
+    }
 }
 
 const EngineNet *dialer_net(const Dialer *dialer)

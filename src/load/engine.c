@@ -64,6 +64,21 @@ static void prepare(Engine *engine)
     }
 }
 
+static int open_budget(Engine *engine, Err *e)
+{
+    const PlanBudget *b = &engine->options.plan->budget;
+    BudgetLimits limits = {
+        .requests = b->requests,
+        .bytes = b->bytes,
+        .money = b->money,
+        .currency = b->currency,
+        .price_per_vu_hour = b->price_per_vu_hour,
+        .price_per_request = b->price_per_request,
+        .origin = engine->options.plan->source,
+    };
+    return budget_init(&engine->budget, &limits, e);
+}
+
 static int sequence_create(Engine *engine, const PlanRequest *const *requests, size_t count,
                            Slice group, Site ***ret_sites, Err *e)
 {
@@ -97,7 +112,7 @@ int engine_create(const EngineOptions *options, Engine **ret_engine, Err *e)
     hist_init(engine->duration_hist);
     prepare(engine);
     const Plan *plan = options->plan;
-    int rc = 0;
+    int rc = open_budget(engine, e);
     for (unsigned i = 0; rc == 0 && i < engine->shard_count; i++) {
         rc = shard_create(engine, i, &engine->shards[i], e);
     }

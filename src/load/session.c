@@ -23,8 +23,6 @@ Session *session_create(const SessionOptions *options)
     Session *s = mem_zalloc(sizeof *s);
     s->options = *options;
     s->arena = arena_create(SESSION_ARENA_BYTES_MAX);
-    s->dialer = dialer_create(
-        &(DialerOptions){.environment = options->plan->environment, .guard = options->guard});
     return s;
 }
 
@@ -358,8 +356,11 @@ static int attempt(Session *s, double scale, bool *ret_retry, Err *e)
 int session_run(Session *s, Err *e)
 {
     static const double scales[SESSION_ATTEMPTS] = {1, 1, SESSION_REDUCED_SCALE};
-    int rc = 0;
-    bool retry = true;
+    const Plan *plan = s->options.plan;
+    DialerOptions dialer = {
+        .environment = plan->environment, .seed = plan->seed, .guard = s->options.guard};
+    int rc = dialer_create(&dialer, &s->dialer, e);
+    bool retry = rc == 0;
     while (retry && s->result.attempts < SESSION_ATTEMPTS && !s->stop_wanted) {
         double scale = scales[s->result.attempts++];
         retry = false;

@@ -30,7 +30,6 @@ typedef struct Site Site;
 #define ENGINE_QUEUE_WAIT_NS NS_PER_S
 // k6's thresholdsRate.
 #define ENGINE_THRESHOLD_EVERY_NS (2 * NS_PER_S)
-#define ENGINE_BUDGET_WARNING     0.8
 // Setup and teardown may each take this long (k6's setupTimeout and teardownTimeout).
 #define ENGINE_SETUP_NS (60 * NS_PER_S)
 
@@ -45,6 +44,7 @@ struct Outcome {
     int status;
     int error_code;
     bool http2;
+    bool complete; // the whole answer came
     bool expected;
     const char *tls_version; // a literal of the net room: compared by address
     RecorderSeries *reqs;
@@ -118,8 +118,8 @@ struct Vu {
     Fiber *fiber;
     HttpClient *client;
     HttpResponse response;
-    Buf url, target, body, header_text; // scratch
-    HttpHeader *headers;                //
+    Buf url, target, body, header_text, decoded; // scratch
+    HttpHeader *headers;                         //
     size_t header_capacity;
     TemplateScope scope;
     Slice *variables;   // by slot: the start value or what was extracted

@@ -58,6 +58,8 @@ int shard_origin(Shard *shard, const Url *url, Origin **ret_origin, Err *e)
         http_origin_done(&o->http);
         return rc;
     }
+    const PlanEnvironment *env = engine_plan(shard->engine)->environment;
+    o->http.h2c = env && env->http2_prior_knowledge && !url->tls;
     const EngineNet *net = engine_options(shard->engine)->net;
     if (net && net->check_host) {
         o->guard_rc = net->check_host(net->ctx, o->http.host, e);
@@ -193,12 +195,20 @@ void site_done(Site *site)
 
 // ---- outcomes
 
+// An answer that broke off carries the code of its failure, not of its status.
+static bool is_complete(const HttpResponse *response)
+{
+    return response->status != 0 &&
+           response->error_code == net_error_code_of_status(response->status);
+}
+
 // Without a rule of the plan: 200 to 399, as k6's http_req_failed.
 static bool is_expected(const PlanRequest *r, const HttpResponse *response)
 {
     static const StatusRange usual = {200, 399};
-    return r->expected_count > 0 ? status_in(r->expected, r->expected_count, response->status)
-                                 : status_in(&usual, 1, response->status);
+    return is_complete(response) &&
+           (r->expected_count > 0 ? status_in(r->expected, r->expected_count, response->status)
+                                  : status_in(&usual, 1, response->status));
 }
 
 static void outcome_series(Recorder *r, Outcome *o, const Label *labels, size_t n)
@@ -223,6 +233,7 @@ static Outcome *add_outcome(Shard *shard, bool open_model, Site *site, const Htt
         .status = resp->status,
         .error_code = resp->error_code,
         .http2 = http2,
+        .complete = is_complete(resp),
         .expected = is_expected(site->request, resp),
         .tls_version = resp->tls_version,
     };
@@ -235,7 +246,8 @@ static Outcome *add_outcome(Shard *shard, bool open_model, Site *site, const Htt
     put(labels, &n, SLICE("status"), slice_from_cstr(status));
     if (resp->status != 0) {
         put(labels, &n, SLICE("proto"), http2 ? SLICE("HTTP/2.0") : SLICE("HTTP/1.1"));
-    } else {
+    }
+    if (!o->complete) {
         put(labels, &n, SLICE("error"), slice_from_cstr(net_error_name(resp->error_code)));
     }
     put(labels, &n, SLICE("expected_response"), o->expected ? SLICE("true") : SLICE("false"));

@@ -18,6 +18,7 @@ Vu *vu_create(Shard *shard, ScenarioRun *run, uint32_t index, uint32_t id)
     vu->target = buf_create(URL_BYTES_MAX);
     vu->header_text = buf_create(HTTP_HEAD_BYTES_MAX);
     vu->body = buf_create(BODY_BYTES_MAX);
+    vu->decoded = buf_create(BODY_BYTES_MAX);
     vu->iteration = -1;
     if (plan->variable_count > 0) {
         vu->variables = mem_alloc(plan->variable_count * sizeof(Slice));
@@ -54,6 +55,7 @@ void vu_destroy(Vu *vu)
     buf_done(&vu->header_text);
     free(vu->headers);
     buf_done(&vu->body);
+    buf_done(&vu->decoded);
     for (size_t i = 0; vu->extracted && i < plan->variable_count; i++) {
         buf_done(&vu->extracted[i]);
     }

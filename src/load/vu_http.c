@@ -1,5 +1,6 @@
 // A VU's requests: fills in what varies, sends, records, checks, extracts.
 #include "load/shard.h"
+#include "net/decode.h"
 
 static void render(Vu *vu, const Template *t, Buf *out)
 {
@@ -94,7 +95,7 @@ static void record(Vu *vu, Site *site, const HttpResponse *resp, bool failed)
     recorder_trend(o->waiting, t->waiting_ns);
     recorder_trend(o->receiving, t->receiving_ns);
     if (o->corrected && vu->intended_ns >= 0) {
-        if (resp->status == 0) {
+        if (!o->complete) {
             // It has no response time; leaving it out would flatter the percentiles.
             recorder_trend_infinite(o->corrected);
         } else {
@@ -125,9 +126,13 @@ static bool check_and_extract(Vu *vu, Site *site, const HttpResponse *resp)
     CheckAnswer answer = {
         .status = resp->status,
         .head = resp->status ? &resp->head : NULL,
-        .body = resp->status ? buf_slice(&resp->body) : (Slice){0},
         .duration_ns = http_timings_duration(&resp->timings),
     };
+    if (resp->status && http_decode_body(&resp->head, buf_slice(&resp->body), &vu->decoded,
+                                         &answer.body, NULL) != 0) {
+        // Coded bytes that do not decode are no body: checks on it fail.
+        answer.body = (Slice){0};
+    }
     for (size_t i = 0; i < r->check_count; i++) {
         recorder_rate(site->checks[i], check_holds(&r->checks[i], &answer, &vu->url));
     }
