@@ -179,6 +179,24 @@ static void prepare_model(Assessment *a, Arena *arena, const AssessOptions *opti
     report_model_init(&a->model, &input, arena);
 }
 
+static void conclude(Assessment *a, Arena *arena, const AssessOptions *options, const Slos *slos,
+                     Slice head)
+{
+    JudgeInput input = {
+        .candidate = (const RunData *const *)a->candidate.runs,
+        .candidate_count = a->candidate.count,
+        .baseline = (const RunData *const *)a->baseline.runs,
+        .baseline_count = a->baseline.count,
+        .slos = slos->items,
+        .slo_count = slos->count,
+        .slo_options = options->slo_options,
+        .compare_options = options->compare_options,
+        .allow_not_proven = options->allow_not_proven,
+    };
+    a->judgement = judge(arena, &input);
+    prepare_model(a, arena, options, head);
+}
+
 int assess(Ledger *ledger, Arena *arena, const AssessOptions *options, Assessment *ret_assessment,
            Err *e)
 {
@@ -203,26 +221,38 @@ int assess(Ledger *ledger, Arena *arena, const AssessOptions *options, Assessmen
         run_set_done(&a->baseline);
         return rc;
     }
-    JudgeInput input = {
-        .candidate = (const RunData *const *)a->candidate.runs,
-        .candidate_count = a->candidate.count,
-        .baseline = (const RunData *const *)a->baseline.runs,
-        .baseline_count = a->baseline.count,
-        .slos = slos.items,
-        .slo_count = slos.count,
-        .slo_options = options->slo_options,
-        .compare_options = options->compare_options,
-        .allow_not_proven = options->allow_not_proven,
-    };
-    a->judgement = judge(arena, &input);
-    prepare_model(a, arena, options, arena_copy(arena, slice_from_cstr(head.hash)));
+    conclude(a, arena, options, &slos, arena_copy(arena, slice_from_cstr(head.hash)));
     return 0;
+}
+
+int assess_unrecorded(RunData *run, Arena *arena, const AssessOptions *options,
+                      Assessment *ret_assessment, Err *e)
+{
+    Slos slos = {.arena = arena};
+    int rc = load_slos(&slos, options, e);
+    if (rc != 0) {
+        return rc;
+    }
+    Assessment *a = ret_assessment;
+    *a = (Assessment){.borrowed = true};
+    a->candidate = (RunSet){ARENA_NEW(arena, RunData *), 1};
+    a->candidate.runs[0] = run;
+    conclude(a, arena, options, &slos, (Slice){0});
+    return 0;
+}
+
+int assess_check_slos(const Slice *files, size_t count, Arena *arena, Err *e)
+{
+    Slos slos = {.arena = arena};
+    return load_slos(&slos, &(AssessOptions){.slo_files = files, .slo_file_count = count}, e);
 }
 
 void assessment_done(Assessment *a)
 {
     report_model_done(&a->model);
-    run_set_done(&a->candidate);
+    if (!a->borrowed) {
+        run_set_done(&a->candidate);
+    }
     run_set_done(&a->baseline);
 }
 
@@ -232,7 +262,7 @@ int assessment_write(const Assessment *a, ReportFormat format, const AssessmentS
     switch (format) {
     case REPORT_FORMAT_TEXT:
         return report_terminal(
-            &a->model, &(TerminalStyle){.color = style->color, .columns = style->columns}, out, e);
+            &a->model, &(TerminalOptions){.color = style->color, .width = style->columns}, out, e);
     case REPORT_FORMAT_MARKDOWN: return report_markdown(&a->model, out, e);
     case REPORT_FORMAT_HTML: return report_html(&a->model, out, e);
     case REPORT_FORMAT_JSON: return report_json(&a->model, out, e);

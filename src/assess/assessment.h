@@ -47,12 +47,18 @@ typedef struct Assessment {
     RunSet baseline;
     Judgement judgement;
     ReportModel model;
+    bool borrowed; // the candidate is the caller's
 } Assessment;
 
 // ERR_NOT_FOUND for runs that are not there, ERR_PARSE for a bad SLO document (all its mistakes are
 // in the text), and what the ledger says.
 MUST_USE int assess(Ledger *ledger, Arena *arena, const AssessOptions *options,
                     Assessment *ret_assessment, Err *e);
+// The same for one run that is not in the ledger; it is borrowed. Nothing is compared.
+MUST_USE int assess_unrecorded(RunData *run, Arena *arena, const AssessOptions *options,
+                               Assessment *ret_assessment, Err *e);
+// ERR_PARSE with all mistakes of the documents, a line each.
+MUST_USE int assess_check_slos(const Slice *files, size_t count, Arena *arena, Err *e);
 void assessment_done(Assessment *a);
 
 typedef struct AssessmentStyle {

@@ -80,8 +80,7 @@ static void add_requests(Targets *t, Arena *arena, const Plan *plan)
 int guarding_enter(Guard *guard, const Plan *plan, const GuardingOptions *options, Arena *arena,
                    Err *e)
 {
-    GuardEnvironment *declared =
-        ARENA_ARRAY(arena, GuardEnvironment, plan->environment_count + 1);
+    GuardEnvironment *declared = ARENA_ARRAY(arena, GuardEnvironment, plan->environment_count + 1);
     GuardRun run = {
         .caller = options->caller,
         .declared = declared,

@@ -3,6 +3,10 @@
 // commands.h declares what is listed here; the order is that of `perfwright --help`.
 // clang-format off
 const Command *const COMMANDS[] = {
+    &CMD_ANALYSE,
+    &CMD_COMPARE,
+    &CMD_REPORT,
+    &CMD_GATE,
     &CMD_RUN_LIST,
     &CMD_RUN_SHOW,
     &CMD_RUN_EXPORT,

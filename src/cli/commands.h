@@ -4,21 +4,25 @@
 
 #include "cli/app.h"
 
+extern const Command CMD_ANALYSE;
 extern const Command CMD_BASELINE_EXPORT;
 extern const Command CMD_BASELINE_IMPORT;
 extern const Command CMD_BASELINE_LIST;
 extern const Command CMD_BASELINE_PIN;
 extern const Command CMD_BASELINE_SHOW;
 extern const Command CMD_BASELINE_UNPIN;
+extern const Command CMD_COMPARE;
 extern const Command CMD_COMPLETION;
 extern const Command CMD_CONFIG_SHOW;
 extern const Command CMD_DOCTOR;
+extern const Command CMD_GATE;
 extern const Command CMD_LEDGER_HEAD;
 extern const Command CMD_LEDGER_PATH;
 extern const Command CMD_LEDGER_PRUNE;
 extern const Command CMD_LEDGER_REBUILD;
 extern const Command CMD_LEDGER_VERIFY;
 extern const Command CMD_MAN;
+extern const Command CMD_REPORT;
 extern const Command CMD_RUN_EXPORT;
 extern const Command CMD_RUN_IMPORT;
 extern const Command CMD_RUN_LIST;

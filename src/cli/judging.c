@@ -87,23 +87,46 @@ static int write_all(App *app, const OptionSet *set, const Assessment *a, Err *e
     return summary.len > 0 ? write_file(app, a, summary, REPORT_FORMAT_SUMMARY, e) : 0;
 }
 
+static int tell(App *app, const OptionSet *set, Assessment *a, Err *e)
+{
+    AssessmentStyle style = {.color = app->color, .columns = app->columns};
+    int rc = assessment_write(a, option_flag(set, "json") ? REPORT_FORMAT_JSON : REPORT_FORMAT_TEXT,
+                              &style, &app->out, e);
+    if (rc == 0) {
+        rc = write_all(app, set, a, e);
+    }
+    if (rc == 0) {
+        rc = a->judgement.exit_code;
+    }
+    assessment_done(a);
+    return rc;
+}
+
 int judging_run(App *app, const OptionSet *set, Ledger *ledger, const AssessOptions *options,
                 Err *e)
 {
     Assessment a;
     int rc = judging_check_outputs(set, e);
-    if (rc != 0 || (rc = assess(ledger, app->arena, options, &a, e)) != 0) {
-        return rc;
-    }
-    AssessmentStyle style = {.color = app->color, .columns = app->columns};
-    rc = assessment_write(&a, option_flag(set, "json") ? REPORT_FORMAT_JSON : REPORT_FORMAT_TEXT,
-                          &style, &app->out, e);
     if (rc == 0) {
-        rc = write_all(app, set, &a, e);
+        rc = assess(ledger, app->arena, options, &a, e);
     }
-    if (rc == 0) {
-        rc = a.judgement.exit_code;
+    return rc == 0 ? tell(app, set, &a, e) : rc;
+}
+
+int judging_run_unrecorded(App *app, const OptionSet *set, RunData *run, Err *e)
+{
+    Assessment a;
+    AssessOptions options = judging_options(app, set, (Slice){0});
+    int rc = assess_unrecorded(run, app->arena, &options, &a, e);
+    return rc == 0 ? tell(app, set, &a, e) : rc;
+}
+
+int judging_check_slos(App *app, const OptionSet *set, const Slice *plan_files,
+                       size_t plan_file_count, Err *e)
+{
+    AssessOptions options = judging_options(app, set, (Slice){0});
+    if (options.slo_file_count > 0) {
+        return assess_check_slos(options.slo_files, options.slo_file_count, app->arena, e);
     }
-    assessment_done(&a);
-    return rc;
+    return assess_check_slos(plan_files, plan_file_count, app->arena, e);
 }

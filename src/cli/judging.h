@@ -22,7 +22,7 @@
     {                                                                                              \
         .name = "slo", .kind = OPTION_STRING, .metavar = "FILE", .repeat = true,                   \
         .section = "Judging",                                                                      \
-        .help = "OpenSLO v1 document to judge by, instead of those the plan names. Repeatable."    \
+        .help = "OpenSLO v1 document to judge by, instead of those the plan names."    \
     }
 #define OPTION_NO_DEFAULT_SLO                                                                      \
     {                                                                                              \
@@ -68,7 +68,15 @@ AssessOptions judging_options(App *app, const OptionSet *set, Slice candidate);
 MUST_USE int judging_run(App *app, const OptionSet *set, Ledger *ledger,
                          const AssessOptions *options, Err *e);
 
-// Refuses a --report whose ending says nothing, before a long test instead of after it.
+// The same for a run that the ledger could not take.
+MUST_USE int judging_run_unrecorded(App *app, const OptionSet *set, RunData *run, Err *e);
+
+// Reads the objectives that --slo or the plan name, so that a mistake in them is told before a long
+// test instead of after it.
+MUST_USE int judging_check_slos(App *app, const OptionSet *set, const Slice *plan_files,
+                                size_t plan_file_count, Err *e);
+
+// Refuses a --report whose ending says nothing, for the same reason.
 MUST_USE int judging_check_outputs(const OptionSet *set, Err *e);
 
 #endif

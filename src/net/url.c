@@ -137,3 +137,116 @@ void url_append_authority(Buf *out, const Url *url)
         buf_printf(out, ":%u", url->port);
     }
 }
+
+// ---- relative references
+
+// RFC 3986 section 3.1: ALPHA *( ALPHA / DIGIT / "+" / "-" / "." ) ":".
+static bool has_scheme(Slice ref)
+{
+    for (size_t i = 0; i < ref.len; i++) {
+        char c = ref.ptr[i];
+        bool alpha = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (c == ':') {
+            return i > 0;
+        }
+        if (!alpha && (i == 0 || !((c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.'))) {
+            return false;
+        }
+    }
+    return false;
+}
+
+// Servers put spaces and raw UTF-8 into Location; on the wire they are percent-encoded.
+static void append_encoded(Buf *out, Slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        if (c <= ' ' || c >= 0x7F) {
+            buf_printf(out, "%%%02X", c);
+        } else {
+            buf_putc(out, (char)c);
+        }
+    }
+}
+
+// RFC 3986 section 5.2.4, segment by segment; `from` is where the path begins in `out`.
+static void append_without_dots(Buf *out, Slice path)
+{
+    size_t from = out->len;
+    while (path.len > 0) {
+        // Each round takes "/segment"; the first slash is there in every path given.
+        Slice rest = slice_sub(path, 1, path.len);
+        ptrdiff_t slash = slice_find_byte(rest, '/');
+        size_t len = slash < 0 ? rest.len : (size_t)slash;
+        Slice segment = slice_sub(rest, 0, len);
+        bool up = slice_eq_cstr(segment, "..");
+        path = slice_sub(rest, len, rest.len);
+        if (up) {
+            while (out->len > from && out->data[--out->len] != '/') {
+            }
+        }
+        if (!up && !slice_eq_cstr(segment, ".")) {
+            buf_putc(out, '/');
+            append_encoded(out, segment);
+        } else if (path.len == 0) {
+            buf_putc(out, '/');
+        }
+    }
+}
+
+// RFC 3986 section 5.2.3: the reference takes the place of what follows the base's last slash.
+static void append_merged(Buf *out, const Url *base, Slice path)
+{
+    Slice dir = base->path;
+    while (dir.len > 0 && dir.ptr[dir.len - 1] != '/') {
+        dir.len--;
+    }
+    Buf merged = buf_create(2 * URL_BYTES_MAX + 1);
+    buf_append(&merged, dir.len > 0 ? dir : SLICE("/"));
+    buf_append(&merged, path);
+    append_without_dots(out, buf_slice(&merged));
+    buf_done(&merged);
+}
+
+int url_resolve(const Url *base, Slice ref, Buf *out, Err *e)
+{
+    if (ref.len > URL_BYTES_MAX) {
+        return err_set(e, ERR_LIMIT, "the reference has %zu bytes, the limit is %d", ref.len,
+                       URL_BYTES_MAX);
+    }
+    if (has_scheme(ref)) {
+        append_encoded(out, ref);
+        return buf_check(out, "URL", e);
+    }
+    buf_puts(out, base->tls ? "https:" : "http:");
+    if (slice_starts_with(ref, SLICE("//"))) {
+        append_encoded(out, ref);
+        return buf_check(out, "URL", e);
+    }
+    buf_puts(out, "//");
+    url_append_authority(out, base);
+    Slice fragment;
+    Slice query;
+    bool has_fragment = slice_cut(ref, '#', &ref, &fragment);
+    bool has_query = slice_cut(ref, '?', &ref, &query);
+    if (ref.len == 0) {
+        append_encoded(out, base->path);
+        if (!has_query && base->query.ptr) {
+            query = base->query;
+            has_query = true;
+        }
+    } else if (ref.ptr[0] == '/') {
+        append_without_dots(out, ref);
+    } else {
+        append_merged(out, base, ref);
+    }
+    if (has_query) {
+        buf_putc(out, '?');
+        append_encoded(out, query);
+    }
+    if (has_fragment) {
+        buf_putc(out, '#');
+        append_encoded(out, fragment);
+    }
+    return buf_check(out, "URL", e);
+}

@@ -28,4 +28,9 @@ void url_append_target(Buf *out, const Url *url);
 // "host", or "host:port" where the port is not the scheme's own; brackets around IPv6.
 void url_append_authority(Buf *out, const Url *url);
 
+// Appends what `ref`, as found in a Location field, means at `base` (RFC 3986 section 5.2). Spaces
+// and bytes beyond ASCII come out percent-encoded. The result is not checked: url_parse does that.
+// ERR_LIMIT for a reference over URL_BYTES_MAX, or past out->max.
+MUST_USE int url_resolve(const Url *base, Slice ref, Buf *out, Err *e);
+
 #endif

@@ -192,14 +192,85 @@ static void test_error_codes(void **state)
     assert_string_equal(net_error_name(1611), "HTTP/2 GOAWAY");
 }
 
+// The examples of RFC 3986 sections 5.4.1 and 5.4.2, for a strict reader, and three of our own.
+static const struct {
+    const char *ref;
+    const char *want;
+} references[] = {
+    {"g:h", "g:h"},
+    {"g", "http://a/b/c/g"},
+    {"./g", "http://a/b/c/g"},
+    {"g/", "http://a/b/c/g/"},
+    {"/g", "http://a/g"},
+    {"//g", "http://g"},
+    {"?y", "http://a/b/c/d;p?y"},
+    {"g?y", "http://a/b/c/g?y"},
+    {"#s", "http://a/b/c/d;p?q#s"},
+    {"g#s", "http://a/b/c/g#s"},
+    {"g?y#s", "http://a/b/c/g?y#s"},
+    {";x", "http://a/b/c/;x"},
+    {"g;x", "http://a/b/c/g;x"},
+    {"g;x?y#s", "http://a/b/c/g;x?y#s"},
+    {"", "http://a/b/c/d;p?q"},
+    {".", "http://a/b/c/"},
+    {"./", "http://a/b/c/"},
+    {"..", "http://a/b/"},
+    {"../", "http://a/b/"},
+    {"../g", "http://a/b/g"},
+    {"../..", "http://a/"},
+    {"../../", "http://a/"},
+    {"../../g", "http://a/g"},
+    {"../../../g", "http://a/g"},
+    {"../../../../g", "http://a/g"},
+    {"/./g", "http://a/g"},
+    {"/../g", "http://a/g"},
+    {"g.", "http://a/b/c/g."},
+    {".g", "http://a/b/c/.g"},
+    {"g..", "http://a/b/c/g.."},
+    {"..g", "http://a/b/c/..g"},
+    {"./../g", "http://a/b/g"},
+    {"./g/.", "http://a/b/c/g/"},
+    {"g/./h", "http://a/b/c/g/h"},
+    {"g/../h", "http://a/b/c/h"},
+    {"g;x=1/./y", "http://a/b/c/g;x=1/y"},
+    {"g;x=1/../y", "http://a/b/c/y"},
+    {"g?y/./x", "http://a/b/c/g?y/./x"},
+    {"g?y/../x", "http://a/b/c/g?y/../x"},
+    {"g#s/./x", "http://a/b/c/g#s/./x"},
+    {"g#s/../x", "http://a/b/c/g#s/../x"},
+    {"http:g", "http:g"},
+    {"a b", "http://a/b/c/a%20b"},
+    {"\xC3\xA4", "http://a/b/c/%C3%A4"},
+    {"https://other:8443/x", "https://other:8443/x"},
+};
+
+static void test_references(void **state)
+{
+    (void)state;
+    Url base;
+    assert_int_equal(url_parse(SLICE("http://a/b/c/d;p?q"), &base, NULL), 0);
+    for (size_t i = 0; i < COUNT_OF(references); i++) {
+        Buf out = buf_create(1000);
+        Slice ref = slice_from_cstr(references[i].ref);
+        assert_int_equal(url_resolve(&base, ref, &out, NULL), 0);
+        assert_string_equal(out.data, references[i].want);
+        buf_done(&out);
+    }
+    assert_int_equal(url_parse(SLICE("http://h"), &base, NULL), 0);
+    Buf out = buf_create(12);
+    assert_int_equal(url_resolve(&base, SLICE("x/y"), &out, NULL), 0);
+    assert_string_equal(out.data, "http://h/x/y");
+    buf_reset(&out);
+    assert_int_equal(url_resolve(&base, SLICE("x/yz"), &out, NULL), ERR_LIMIT);
+    buf_done(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_urls),
-        cmocka_unit_test(test_bad_urls),
-        cmocka_unit_test(test_url_length_at_its_edge),
-        cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_error_codes),
+        cmocka_unit_test(test_good_urls),  cmocka_unit_test(test_bad_urls),
+        cmocka_unit_test(test_references), cmocka_unit_test(test_url_length_at_its_edge),
+        cmocka_unit_test(test_addresses),  cmocka_unit_test(test_error_codes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
