@@ -267,6 +267,7 @@ static void test_mistakes(void **state)
         {URL "rate: 0\nduration: 1s", "rate is out of range; it goes from 1"},
         {URL "rate: 0.5/s\nduration: 1s", "write 1/2s instead of 0.5/s"},
         {URL "rate: 5/s\nvus: 1\nduration: 1s", "`rate` and `vus` do not go together"},
+        {URL "rate: 1000000000/1us\nduration: 1h", "more than 1e+15 iterations"},
         {URL "maxVUs: 5", "`maxVUs` at the top needs a `rate`"},
         {URL "vus: 5\niterations: 3", "3 iterations for 5 VUs"},
         {"url: ftp://127.0.0.1/", "a URL begins with http://"},

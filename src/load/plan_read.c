@@ -2,6 +2,8 @@
 
 #include <stdarg.h>
 
+#include "load/plan_flags.h"
+
 // ---- mistakes
 
 static void note(PlanReader *r, const Doc *at, bool warning, const char *text)
@@ -190,10 +192,11 @@ int plan_choice(PlanReader *r, const Doc *d, const char *what, const Slice *name
     return -1;
 }
 
-const char *plan_path(PlanReader *r, Slice path)
+const char *plan_path(PlanReader *r, const Doc *at, Slice path)
 {
     const char *folder = r->options->folder;
-    if (!folder || slice_starts_with(path, SLICE("/"))) {
+    bool typed = strcmp(at->source, PLAN_FLAGS_SOURCE) == 0; // by a person in a working directory
+    if (!folder || typed || slice_starts_with(path, SLICE("/"))) {
         return arena_cstr(r->arena, path);
     }
     return arena_printf(r->arena, "%s/%.*s", folder, SLICE_FMT(path)).ptr;

@@ -63,8 +63,8 @@ bool plan_fixed_text(PlanReader *r, const Doc *at, Slice text, Slice *ret);
 bool plan_labels(PlanReader *r, const Doc *object, Labels *ret);
 // The index of a scalar in `names`, or -1 with a mistake that suggests one.
 int plan_choice(PlanReader *r, const Doc *d, const char *what, const Slice *names, size_t count);
-// A path in the plan, resolved against its folder.
-const char *plan_path(PlanReader *r, Slice path);
+// A path that stands at `at`, resolved against the plan's folder.
+const char *plan_path(PlanReader *r, const Doc *at, Slice path);
 bool plan_has_room(const PlanReader *r, size_t bytes);
 
 // ---- what the fields of each table are read into

@@ -177,7 +177,7 @@ static void read_body_file(PlanReader *r, const Doc *d, bool holes, PlanRequest 
         return;
     }
     Buf text = buf_create(PLAN_BODY_BYTES_MAX);
-    if (file_read(plan_path(r, path), &text, &e) != 0) {
+    if (file_read(plan_path(r, d, path), &text, &e) != 0) {
         plan_mistake(r, d, "bodyFile: %s", e.text);
     } else if (!plan_has_room(r, text.len * (holes ? 16 : 1))) {
         plan_mistake(r, d, "bodyFile: no memory left for %zu bytes; use smaller files", text.len);

@@ -6,6 +6,8 @@
 #include "base/units.h"
 #include "load/schedule.h"
 
+#define ITERATIONS_MAX 1e15
+
 // ---- stages and rates
 
 static int stage_parse(Slice text, PlanStage *ret, Err *e)
@@ -181,6 +183,21 @@ static void check_ramping_vus(PlanReader *r, const Doc *d, PlanScenario *s)
     }
 }
 
+// schedule.h counts iterations in 64 bits.
+static void check_count(PlanReader *r, const Doc *d, const PlanScenario *s)
+{
+    double from = (double)s->start_rate, sum = (double)s->rate * (double)s->duration_ns;
+    for (size_t i = 0; i < s->stage_count; i++) {
+        double to = (double)s->stages[i].target;
+        sum += (from + to) / 2 * (double)s->stages[i].duration_ns;
+        from = to;
+    }
+    if (sum / (double)s->time_unit_ns > ITERATIONS_MAX) {
+        plan_mistake(r, d, "more than %g iterations; lower the rate or the duration",
+                     ITERATIONS_MAX);
+    }
+}
+
 static void check_arriving(PlanReader *r, const Doc *d, PlanScenario *s)
 {
     if (s->executor == EXECUTOR_CONSTANT_ARRIVAL_RATE) {
@@ -190,6 +207,7 @@ static void check_arriving(PlanReader *r, const Doc *d, PlanScenario *s)
                highest_target(s, s->start_rate) == 0) {
         plan_mistake(r, d, "startRate and all targets are 0; one of them must be more");
     }
+    check_count(r, d, s);
     bool has_max = doc_get(d, SLICE("maxVUs")) != NULL;
     if (!need(r, d, s, "preAllocatedVUs")) {
         return;
@@ -370,6 +388,7 @@ static void shortcut_rate(PlanReader *r, const Doc *doc, const TopFields *top, P
     s->rate = 1;
     read_rate(r, doc, top->rate, s);
     choose_vus(s, top);
+    check_count(r, doc, s);
     if (top->duration_ns == 0) {
         plan_mistake(r, top->rate, "a rate needs a `duration`");
     }

@@ -109,7 +109,7 @@ static void read_slo_file(PlanReader *r, const Doc *d, Slice *ret)
     if (!plan_scalar(r, d, "an SLO document", &text)) {
         return;
     }
-    const char *path = plan_path(r, text);
+    const char *path = plan_path(r, d, text);
     if (access(path, R_OK) != 0) {
         plan_mistake(r, d, "the SLO document %s cannot be read", path);
         return;

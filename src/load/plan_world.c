@@ -21,10 +21,10 @@ static void check_tls_version(PlanReader *r, const Doc *tls, Slice field, Slice 
     }
 }
 
-static void resolve_file(PlanReader *r, Slice *path)
+static void resolve_file(PlanReader *r, const Doc *d, Slice *path)
 {
     if (path->len > 0) {
-        *path = slice_from_cstr(plan_path(r, *path));
+        *path = slice_from_cstr(plan_path(r, d, *path));
     }
 }
 
@@ -42,9 +42,9 @@ static void read_tls(PlanReader *r, const Doc *d, PlanTls *tls)
     if ((tls->cert_file.len > 0) != (tls->key_file.len > 0)) {
         plan_mistake(r, d, "a client certificate needs both certFile and keyFile");
     }
-    resolve_file(r, &tls->ca_file);
-    resolve_file(r, &tls->cert_file);
-    resolve_file(r, &tls->key_file);
+    resolve_file(r, d, &tls->ca_file);
+    resolve_file(r, d, &tls->cert_file);
+    resolve_file(r, d, &tls->key_file);
 }
 
 static void read_base_url(PlanReader *r, const Doc *d, PlanEnvironment *env)
@@ -207,7 +207,7 @@ static void read_feed(PlanReader *r, const Doc *d, PlanFeed *feed)
     // feed_load bounds itself by what the arena has left; a plan needs some of that too.
     if (!plan_has_room(r, FEED_BYTES_MAX)) {
         plan_mistake(r, d, "no memory left for this feed; use smaller files");
-    } else if (feed_load(r->arena, plan_path(r, feed->file), feed, &e) != 0) {
+    } else if (feed_load(r->arena, plan_path(r, d, feed->file), feed, &e) != 0) {
         plan_mistake_err(r, d, &e);
         feed->row_count = 0;
     }
