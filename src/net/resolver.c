@@ -9,7 +9,10 @@
 
 enum { NAME_BYTES_MAX = 253 }; // RFC 1035 section 2.3.4, without the root's dot
 
-// One name. While `pending`, a fiber is looking it up and the others wait in the queue.
+typedef struct Lookup Lookup;
+
+// One name. While `pending`, a job is looking it up and all who ask wait in the queue, each up to
+// its own deadline: getaddrinfo cannot be stopped, and may take longer than a request has.
 typedef struct Name {
     char text[NAME_BYTES_MAX + 1];
     NetAddr addrs[HTTP_ADDRS_MAX];
@@ -18,7 +21,7 @@ typedef struct Name {
     int64_t expires_ns;
     bool pending;
     size_t turn;  // round robin
-    size_t users; // fibers between lookup and copy: a name that is not kept dies with the last one
+    size_t users; // fibers inside: a name that is not kept dies with the last one
     bool kept;
     FiberQueue waiters;
 } Name;
@@ -28,6 +31,7 @@ struct Resolver {
     Map names;
     Rng rng;
     uint64_t lookups;
+    Lookup *active;
 };
 
 // ---- the system's lookup, on a job thread
@@ -66,21 +70,27 @@ static int system_lookup(ResolverPolicy policy, const char *name, NetAddr *addrs
     return count > 0 ? 0 : EAI_NONAME;
 }
 
-typedef struct Lookup {
-    const ResolverOptions *options;
-    const char *name;
+// Has all that the job needs, because the resolver may be gone before it ends.
+struct Lookup {
+    Job job;
+    Lookup *next;
+    Lookup *prev;
+    Resolver *resolver; // NULL: nobody wants to know any more
+    Name *name;
+    ResolverPolicy policy;
+    int (*fn)(void *ctx, const char *name, NetAddr *ret_addrs, size_t max, size_t *ret_count);
+    void *ctx;
+    char text[NAME_BYTES_MAX + 1];
     NetAddr addrs[HTTP_ADDRS_MAX];
     size_t count;
     int failure;
-} Lookup;
+};
 
-static void run_lookup(void *arg)
+static void run_lookup(Job *job)
 {
-    Lookup *l = arg;
-    l->failure = l->options->lookup ? l->options->lookup(l->options->lookup_ctx, l->name, l->addrs,
-                                                         HTTP_ADDRS_MAX, &l->count)
-                                    : system_lookup(l->options->policy, l->name, l->addrs,
-                                                    HTTP_ADDRS_MAX, &l->count);
+    Lookup *l = CONTAINER_OF(job, Lookup, job);
+    l->failure = l->fn ? l->fn(l->ctx, l->text, l->addrs, HTTP_ADDRS_MAX, &l->count)
+                       : system_lookup(l->policy, l->text, l->addrs, HTTP_ADDRS_MAX, &l->count);
 }
 
 // ---- order of the addresses
@@ -157,47 +167,76 @@ static Name *find_or_add(Resolver *r, Slice host)
     return name;
 }
 
-static void release(Name *name)
+static void free_unused(Name *name)
 {
-    name->users--;
-    if (name->users == 0 && !name->kept) {
+    if (name->users == 0 && !name->pending && !name->kept) {
         free(name);
     }
 }
 
-static int look_up(Resolver *r, Name *name, Err *e)
+static void on_looked_up(Job *job)
 {
-    Lookup lookup = {.options = &r->options, .name = name->text};
-    name->pending = true;
-    r->lookups++;
-    int rc = jobs_call(r->options.jobs, run_lookup, &lookup, e);
-    name->pending = false;
-    if (rc == 0) {
-        name->failure = lookup.failure;
-        name->count = lookup.failure == 0 ? lookup.count : 0;
-        memcpy(name->addrs, lookup.addrs, sizeof name->addrs);
+    Lookup *l = CONTAINER_OF(job, Lookup, job);
+    Resolver *r = l->resolver;
+    if (r) {
+        Name *name = l->name;
+        *(l->prev ? &l->prev->next : &r->active) = l->next;
+        if (l->next) {
+            l->next->prev = l->prev;
+        }
+        name->pending = false;
+        name->failure = l->failure;
+        name->count = l->failure == 0 ? l->count : 0;
+        memcpy(name->addrs, l->addrs, sizeof name->addrs);
         sort_addresses(r->options.policy, name->addrs, name->count);
         int64_t ttl_ns = r->options.ttl_ns > 0 ? r->options.ttl_ns : RESOLVER_TTL_NS;
         name->expires_ns =
             loop_clock(r->options.loop) + (name->failure == 0 ? ttl_ns : RESOLVER_NEGATIVE_TTL_NS);
+        fiber_queue_wake_all(&name->waiters);
+        free_unused(name);
     }
-    fiber_queue_wake_all(&name->waiters);
-    return rc;
+    free(l);
+}
+
+static int begin_lookup(Resolver *r, Name *name, Err *e)
+{
+    Lookup *l = mem_zalloc(sizeof *l);
+    l->job = (Job){.run = run_lookup, .done = on_looked_up};
+    l->resolver = r;
+    l->name = name;
+    l->policy = r->options.policy;
+    l->fn = r->options.lookup;
+    l->ctx = r->options.lookup_ctx;
+    memcpy(l->text, name->text, sizeof l->text);
+    int rc = jobs_submit(r->options.jobs, r->options.loop, &l->job, e);
+    if (rc != 0) {
+        free(l);
+        return rc;
+    }
+    l->next = r->active;
+    if (l->next) {
+        l->next->prev = l;
+    }
+    r->active = l;
+    r->lookups++;
+    name->pending = true;
+    return 0;
 }
 
 static int fresh(Resolver *r, Name *name, int64_t deadline_ns, Err *e)
 {
     while (name->expires_ns <= loop_clock(r->options.loop)) {
-        if (!name->pending) {
-            return look_up(r, name, e);
+        int rc = name->pending ? 0 : begin_lookup(r, name, e);
+        if (rc != 0) {
+            return rc;
         }
-        int rc = fiber_queue_wait(&name->waiters, "dns", deadline_ns);
+        rc = fiber_queue_wait(&name->waiters, "dns", deadline_ns);
         if (rc != 0) {
             return err_set(e, (ErrCode)rc, "looking up '%s': %s", name->text,
                            rc == ERR_TIMEOUT ? "timed out" : "cancelled");
         }
-        if (!name->kept && !name->pending) {
-            return 0; // somebody else's answer just now, good for everybody who waited
+        if (!name->pending) {
+            return 0; // just now, so good for everybody who waited, whatever its time to live
         }
     }
     return 0;
@@ -211,18 +250,46 @@ static int tell_failure(const Name *name, Err *e)
                    gai_strerror(name->failure));
 }
 
+static bool matches(Slice pattern, Slice host)
+{
+    if (pattern.len == 0 || pattern.ptr[0] != '*') {
+        return slice_eq_nocase(pattern, host);
+    }
+    Slice end = slice_sub(pattern, 1, pattern.len);
+    return host.len > end.len && slice_eq_nocase(slice_sub(host, host.len - end.len, end.len), end);
+}
+
+static const ResolverHost *find_fixed(const Resolver *r, Slice host)
+{
+    const ResolverHost *by_ending = NULL;
+    for (size_t i = 0; i < r->options.host_count; i++) {
+        const ResolverHost *h = &r->options.hosts[i];
+        if (slice_eq_nocase(h->name, host)) {
+            return h;
+        }
+        if (!by_ending && matches(h->name, host)) {
+            by_ending = h;
+        }
+    }
+    return by_ending;
+}
+
 static int resolve(void *ctx, Slice host, uint16_t port, int64_t deadline_ns, NetAddr *ret_addrs,
                    size_t max, size_t *ret_count, Err *e)
 {
     Resolver *r = ctx;
-    for (size_t i = 0; i < r->options.host_count; i++) {
-        const ResolverHost *h = &r->options.hosts[i];
-        if (slice_eq_nocase(h->name, host)) {
-            Name fixed = {.addrs = {h->addr}, .count = 1};
-            uint16_t own = net_addr_port(&h->addr);
-            *ret_count = copy_addresses(r, &fixed, own ? own : port, ret_addrs, max);
-            return 0;
+    for (size_t i = 0; i < r->options.blocked_count; i++) {
+        if (matches(r->options.blocked[i], host)) {
+            return err_set(e, ERR_REFUSED, "host '%.*s' is blocked by '%.*s'", SLICE_FMT(host),
+                           SLICE_FMT(r->options.blocked[i]));
         }
+    }
+    const ResolverHost *fixed_host = find_fixed(r, host);
+    if (fixed_host) {
+        Name fixed = {.addrs = {fixed_host->addr}, .count = 1};
+        uint16_t own = net_addr_port(&fixed_host->addr);
+        *ret_count = copy_addresses(r, &fixed, own ? own : port, ret_addrs, max);
+        return 0;
     }
     if (host.len == 0 || host.len > NAME_BYTES_MAX || slice_find_byte(host, '\0') >= 0) {
         return err_set(e, ERR_NOT_FOUND, "'%.*s' is no host name", SLICE_FMT(host));
@@ -236,7 +303,8 @@ static int resolve(void *ctx, Slice host, uint16_t port, int64_t deadline_ns, Ne
     if (rc == 0) {
         *ret_count = copy_addresses(r, name, port, ret_addrs, max);
     }
-    release(name);
+    name->users--;
+    free_unused(name);
     return rc;
 }
 
@@ -257,6 +325,13 @@ void resolver_destroy(Resolver *r)
 {
     if (!r) {
         return;
+    }
+    while (r->active) {
+        Lookup *l = r->active;
+        r->active = l->next;
+        l->resolver = NULL;
+        l->name->pending = false;
+        free_unused(l->name);
     }
     Slice key;
     void *value;

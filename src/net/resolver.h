@@ -34,7 +34,8 @@ typedef enum ResolverSelect {
     RESOLVER_ROUND_ROBIN,
 } ResolverSelect;
 
-// A name that is not looked up: k6's `hosts` option.
+// A name that is not looked up: k6's `hosts` option. "*.example.com" is every name that ends in
+// ".example.com"; a name said in full goes before that.
 typedef struct ResolverHost {
     Slice name;
     NetAddr addr; // port 0: the request's
@@ -54,6 +55,9 @@ typedef struct ResolverOptions {
     uint64_t seed;             // of the random choice
     const ResolverHost *hosts; // borrowed
     size_t host_count;
+    // k6's `blockHostnames`: names and "*" endings that are refused (ERR_REFUSED); borrowed.
+    const Slice *blocked;
+    size_t blocked_count;
     // NULL, or what to call instead of getaddrinfo: a simulated world, or a test. On a job thread;
     // 0 or an EAI_* code; *ret_count at most `max`.
     int (*lookup)(void *ctx, const char *name, NetAddr *ret_addrs, size_t max, size_t *ret_count);
@@ -61,7 +65,9 @@ typedef struct ResolverOptions {
 } ResolverOptions;
 
 MUST_USE int resolver_create(const ResolverOptions *options, Resolver **ret_resolver, Err *e);
-void resolver_destroy(Resolver *resolver); // no fiber is inside; NULL is fine
+// No fiber is inside. A lookup that everybody gave up waiting for may still be under way: its job
+// ends by itself, so the job pool (and lookup_ctx) live longer. NULL is fine.
+void resolver_destroy(Resolver *resolver);
 NetResolver resolver_seam(Resolver *resolver);
 uint64_t resolver_lookups(const Resolver *resolver); // that went to the system
 

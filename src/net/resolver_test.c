@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <netdb.h>
+#include <semaphore.h>
 
 #include "net/resolver.h"
 #include "os/fiber.h"
@@ -20,6 +21,8 @@ typedef struct World {
     size_t got_count;
     int rc;
     int alive;
+    int64_t wait_ns; // 0: for ever
+    sem_t *hold;     // the stand-in waits for it
 } World;
 
 // Two IPv6 addresses, then two IPv4 ones, in the order a system might give them.
@@ -27,6 +30,9 @@ static int lookup(void *ctx, const char *name, NetAddr *addrs, size_t max, size_
 {
     World *w = ctx;
     (void)name;
+    if (w->hold) {
+        (void)sem_wait(w->hold);
+    }
     if (w->failure != 0) {
         return w->failure;
     }
@@ -44,7 +50,9 @@ static void ask(void *arg)
     World *w = arg;
     NetResolver seam = resolver_seam(w->resolver);
     for (size_t i = 0; i < w->rounds; i++) {
-        w->rc = seam.resolve(seam.ctx, slice_from_cstr(w->name), 8080, NEVER_NS, w->got, 8,
+        int64_t deadline_ns =
+            w->wait_ns ? clock_deadline(loop_clock(w->loop), w->wait_ns) : NEVER_NS;
+        w->rc = seam.resolve(seam.ctx, slice_from_cstr(w->name), 8080, deadline_ns, w->got, 8,
                              &w->got_count, NULL);
     }
     if (--w->alive == 0) {
@@ -75,6 +83,7 @@ static void run(World *w, ResolverOptions options, int fibers)
 static void done(World *w)
 {
     resolver_destroy(w->resolver);
+    jobs_drain(w->jobs, w->loop);
     jobs_destroy(w->jobs);
     fiber_pool_destroy(w->pool);
     loop_destroy(w->loop);
@@ -178,6 +187,61 @@ static void test_fixed_hosts_and_bad_names(void **state)
     done(&edge);
 }
 
+static void test_endings_and_blocked_names(void **state)
+{
+    (void)state;
+    const Slice blocked[] = {SLICE_INIT("bad.test"), SLICE_INIT("*.evil.test")};
+    NetAddr other;
+    assert_int_equal(net_addr_parse(SLICE("192.0.2.1"), 0, &other, NULL), 0);
+    const ResolverHost hosts[] = {{SLICE_INIT("*.shop.test"), net_addr_loopback(0)},
+                                  {SLICE_INIT("a.shop.test"), other}};
+    static const struct {
+        const char *name;
+        int rc;
+        const char *first;
+    } names[] = {
+        {"bad.test", ERR_REFUSED, NULL},    {"BAD.test", ERR_REFUSED, NULL},
+        {"x.Evil.test", ERR_REFUSED, NULL}, {"evil.test", 0, "127.0.0.1"},
+        {".evil.test", 0, "127.0.0.1"},     {"notbad.test", 0, "127.0.0.1"},
+        {"b.shop.test", 0, "127.0.0.1"},    {"a.shop.test", 0, "192.0.2.1"},
+    };
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        World w = {.name = names[i].name, .answers = 4};
+        ResolverOptions options = {.lookup_ctx = &w,
+                                   .select = RESOLVER_FIRST,
+                                   .hosts = hosts,
+                                   .host_count = COUNT_OF(hosts),
+                                   .blocked = blocked,
+                                   .blocked_count = COUNT_OF(blocked)};
+        run(&w, options, 1);
+        assert_int_equal(w.rc, names[i].rc);
+        if (names[i].first) {
+            assert_host(&w.got[0], names[i].first);
+        }
+        done(&w);
+    }
+}
+
+// A lookup that takes longer than the request has: the request ends in time, the job later.
+static void test_deadline(void **state)
+{
+    (void)state;
+    for (int kept = 0; kept < 2; kept++) {
+        sem_t hold;
+        assert_int_equal(sem_init(&hold, 0, 0), 0);
+        World w = {.name = "slow.test", .answers = 1, .wait_ns = NS_PER_MS, .hold = &hold};
+        run(&w, (ResolverOptions){.lookup_ctx = &w, .ttl_ns = kept ? 0 : -1}, 2);
+        assert_int_equal(w.rc, ERR_TIMEOUT);
+        assert_int_equal(resolver_lookups(w.resolver), kept ? 1 : 2);
+        resolver_destroy(w.resolver);
+        w.resolver = NULL;
+        assert_int_equal(sem_post(&hold), 0);
+        assert_int_equal(sem_post(&hold), 0);
+        done(&w);
+        assert_int_equal(sem_destroy(&hold), 0);
+    }
+}
+
 // RFC 6761 sections 6.3 and 6.4: localhost is loopback, .invalid never exists.
 static void test_the_real_lookup(void **state)
 {
@@ -197,6 +261,8 @@ int main(void)
         cmocka_unit_test(test_nothing_kept_means_every_question_is_asked),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_fixed_hosts_and_bad_names),
+        cmocka_unit_test(test_endings_and_blocked_names),
+        cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_the_real_lookup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
