@@ -22,11 +22,16 @@ extern const Command CMD_LEDGER_PRUNE;
 extern const Command CMD_LEDGER_REBUILD;
 extern const Command CMD_LEDGER_VERIFY;
 extern const Command CMD_MAN;
+extern const Command CMD_PLAN_CREATE;
+extern const Command CMD_PLAN_SHOW;
+extern const Command CMD_PLAN_VALIDATE;
 extern const Command CMD_REPORT;
 extern const Command CMD_RUN_EXPORT;
 extern const Command CMD_RUN_IMPORT;
 extern const Command CMD_RUN_LIST;
 extern const Command CMD_RUN_SHOW;
+extern const Command CMD_SLO_EVAL;
+extern const Command CMD_SLO_VALIDATE;
 extern const Command CMD_VERSION;
 
 #endif
