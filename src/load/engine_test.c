@@ -30,6 +30,14 @@ static void handle(void *ctx, const HttpServerRequest *request, HttpReply *reply
     }
     if (slice_eq_cstr(request->path, "/login")) {
         http_reply_send(reply, 200, SLICE("application/json"), SLICE("{\"token\":\"t0k\"}"), NULL);
+    } else if (slice_eq_cstr(request->path, "/old")) {
+        assert_int_equal(http_reply_header(reply, SLICE("Location"), SLICE("/new"), NULL), 0);
+        http_reply_send(reply, 302, SLICE(""), SLICE(""), NULL);
+    } else if (slice_eq_cstr(request->path, "/away")) {
+        assert_int_equal(http_reply_header(reply, SLICE("Location"),
+                                           SLICE("http://169.254.169.254/latest"), NULL),
+                         0);
+        http_reply_send(reply, 302, SLICE(""), SLICE(""), NULL);
     } else if (slice_eq_cstr(request->path, "/broken")) {
         http_reply_send(reply, 500, SLICE("text/plain"), SLICE("no"), NULL);
     } else {
@@ -109,6 +117,60 @@ static void test_constant_vus_against_a_real_server(void **state)
     assert_true(r.requests > 0);
     assert_int_equal(r.requests, r.w.result->requests);
     assert_true(r.w.intervals >= 3);
+    real_close(&r);
+}
+
+// Every hop is a request of its own, under one name; checks look at the last.
+static void test_redirects_are_followed(void **state)
+{
+    (void)state;
+    RealWorld r;
+    real_open(&r);
+    r.w.requests[0].url = load_text(&r.w, real_url(&r, "/old"));
+    shared_iterations(&r.w, 1, 3);
+    load_run(&r.w);
+    assert_int_equal(r.requests, 6);
+    assert_int_equal(r.with_run_id, 6);
+    assert_int_equal(r.w.result->failed, 0);
+    assert_int_equal(load_count(&r.w, M_HTTP_REQS, "status", "302"), 3);
+    assert_int_equal(load_count(&r.w, M_HTTP_REQS, "status", "200"), 3);
+    assert_int_equal(load_count(&r.w, M_HTTP_REQS, "name", "home"), 6);
+    real_close(&r);
+}
+
+static void test_redirects_stay_where_the_plan_says_so(void **state)
+{
+    (void)state;
+    RealWorld r;
+    real_open(&r);
+    r.w.requests[0].url = load_text(&r.w, real_url(&r, "/old"));
+    r.w.requests[0].max_redirects = 0;
+    shared_iterations(&r.w, 1, 3);
+    load_run(&r.w);
+    assert_int_equal(r.requests, 3);
+    assert_int_equal(load_count(&r.w, M_HTTP_REQS, "status", "302"), 3);
+    real_close(&r);
+}
+
+static int only_loopback(void *ctx, Slice host, Err *e)
+{
+    (void)ctx;
+    return slice_eq_cstr(host, "127.0.0.1") ? 0 : err_set(e, ERR_REFUSED, "no");
+}
+
+static void test_redirects_to_refused_hosts_are_failures(void **state)
+{
+    (void)state;
+    RealWorld r;
+    real_open(&r);
+    const EngineNet net = {.check_host = only_loopback};
+    r.w.options.net = &net;
+    r.w.requests[0].url = load_text(&r.w, real_url(&r, "/away"));
+    shared_iterations(&r.w, 1, 3);
+    load_run(&r.w);
+    assert_int_equal(r.requests, 3);
+    assert_int_equal(load_count(&r.w, M_HTTP_REQS, "status", "302"), 3);
+    assert_int_equal(load_count(&r.w, M_HTTP_REQS, "error_code", "1111"), 3);
     real_close(&r);
 }
 
@@ -446,6 +508,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_requests_reach_a_real_server),
         cmocka_unit_test(test_constant_vus_against_a_real_server),
+        cmocka_unit_test(test_redirects_are_followed),
+        cmocka_unit_test(test_redirects_stay_where_the_plan_says_so),
+        cmocka_unit_test(test_redirects_to_refused_hosts_are_failures),
         cmocka_unit_test(test_failing_answers_and_refused_connections_are_told_apart),
         cmocka_unit_test(test_setup_values_and_teardown),
         cmocka_unit_test(test_failed_setup_runs_nothing_but_teardown),

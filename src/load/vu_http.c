@@ -1,6 +1,7 @@
 // A VU's requests: fills in what varies, sends, records, checks, extracts.
 #include "load/shard.h"
 #include "net/decode.h"
+#include "net/fetch.h"
 
 static void render(Vu *vu, const Template *t, Buf *out)
 {
@@ -81,10 +82,11 @@ static int build(Vu *vu, Site *site, HttpRequest *http, Err *e)
 
 // ---- recording
 
-static void record(Vu *vu, Site *site, const HttpResponse *resp, bool failed)
+static void record(Vu *vu, Site *site, const HttpResponse *resp)
 {
     const HttpTimings *t = &resp->timings;
     Outcome *o = site_outcome(vu, site, resp);
+    bool failed = !o->expected;
     recorder_count(o->reqs, 1);
     recorder_rate(o->failed, failed);
     recorder_trend(o->duration, http_timings_duration(t));
@@ -142,7 +144,7 @@ static bool check_and_extract(Vu *vu, Site *site, const HttpResponse *resp)
     return complete;
 }
 
-// ---- a request
+// ---- sending
 
 // What the generator itself lacks (descriptors, ports) is no answer of the target: it ends the run.
 static bool is_own_failure(const HttpResponse *resp, int rc)
@@ -174,6 +176,71 @@ static void fail_unsent(Vu *vu, int rc)
     buf_reset(&resp->body);
 }
 
+// ---- redirects
+
+typedef struct Following {
+    Vu *vu;
+    Site *site;
+    int rc; // of the last hop
+} Following;
+
+// Each hop counts as a request of its own, under the name of the first, as in k6.
+static void on_hop(void *ctx, const FetchHop *hop, const HttpResponse *resp)
+{
+    Following *f = ctx;
+    f->rc = hop->rc;
+    if (hop->rc != ERR_CANCELLED && !is_own_failure(resp, hop->rc)) {
+        record(f->vu, f->site, resp);
+    }
+}
+
+static int allow_host(void *ctx, Slice host, Err *e)
+{
+    const Following *f = ctx;
+    const EngineNet *net = engine_options(f->vu->shard->engine)->net;
+    return net && net->check_host ? net->check_host(net->ctx, host, e) : 0;
+}
+
+static bool is_redirect(const HttpResponse *resp)
+{
+    int s = resp->status;
+    return (s == 301 || s == 302 || s == 303 || s == 307 || s == 308) &&
+           http_head_get(&resp->head, SLICE("location")).ptr;
+}
+
+static int follow(Vu *vu, Site *site, const HttpRequest *http, Err *e)
+{
+    const PlanRequest *r = site->request;
+    HttpResponse *resp = &vu->response;
+    Following f = {.vu = vu, .site = site};
+    int64_t spent_ns = resp->timings.end_ns - resp->timings.start_ns;
+    FetchRequest fetch = {
+        .answered = true,
+        .url = r->url.is_static ? template_text(&r->url) : buf_slice(&vu->url),
+        .method = http->method,
+        .headers = http->headers,
+        .header_count = http->header_count,
+        .body = http->body,
+        .has_body = http->has_body,
+        .body_mode = http->body_mode,
+        .timeout_ns = r->timeout_ns > spent_ns ? r->timeout_ns - spent_ns : 1,
+        .redirects_max = r->max_redirects,
+        .h2c = http->origin->h2c,
+        .allow_host = allow_host,
+        .hop_fn = on_hop,
+        .ctx = &f,
+    };
+    int rc = http_fetch(vu->client, &fetch, resp, e);
+    if (rc != 0 && f.rc == 0) {
+        // No hop was made: the host was refused, or Location is no URL.
+        fail_unsent(vu, rc);
+        record(vu, site, resp);
+    }
+    return rc;
+}
+
+// ---- a request
+
 int vu_request(Vu *vu, Site *site, bool *ret_failed, Err *e)
 {
     HttpResponse *resp = &vu->response;
@@ -181,8 +248,16 @@ int vu_request(Vu *vu, Site *site, bool *ret_failed, Err *e)
     int rc = site->is_static ? site->origin->guard_rc : build(vu, site, &http, e);
     if (rc != 0) {
         fail_unsent(vu, rc);
+        rc = 0;
     } else {
         rc = send_request(vu, &http, e);
+    }
+    if (rc != ERR_CANCELLED && !is_own_failure(resp, rc)) {
+        record(vu, site, resp);
+        vu->first_request = false;
+        if (rc == 0 && site->request->max_redirects > 0 && is_redirect(resp)) {
+            rc = follow(vu, site, &http, e);
+        }
     }
     if (rc == ERR_CANCELLED) {
         return rc;
@@ -191,10 +266,7 @@ int vu_request(Vu *vu, Site *site, bool *ret_failed, Err *e)
         shard_fail(vu->shard, "file descriptors or local ports ran out");
         return rc;
     }
-    Outcome *o = site_outcome(vu, site, resp);
-    *ret_failed = !o->expected;
-    record(vu, site, resp, !o->expected);
-    vu->first_request = false;
+    *ret_failed = !site_outcome(vu, site, resp)->expected;
     return check_and_extract(vu, site, resp)
                ? 0
                : err_set(e, ERR_NOT_FOUND, "answered without a value that is needed later");

@@ -196,12 +196,15 @@ static int follow(HttpClient *client, const FetchRequest *fetch, Hop *hop, HttpR
         if (deadline_ns != NEVER_NS && left_ns < 1) {
             left_ns = 1; // the client says that it timed out
         }
-        int rc = run_hop(client, fetch, hop, left_ns, response, e);
+        bool done = fetch->answered && hop->number == 0;
+        int rc = done ? 0 : run_hop(client, fetch, hop, left_ns, response, e);
         Slice location =
             rc == 0 ? http_head_get(&response->head, SLICE("location")) : (Slice){NULL, 0};
         bool more = rc == 0 && is_redirect(response->status) && location.ptr &&
                     hop->number < fetch->redirects_max;
-        report(fetch, hop, rc, !more, response);
+        if (!done) {
+            report(fetch, hop, rc, !more, response);
+        }
         if (!more) {
             return rc;
         }
@@ -218,7 +221,7 @@ int http_fetch(HttpClient *client, const FetchRequest *fetch, HttpResponse *resp
                .own_host = true,
                .url = buf_create(URL_BYTES_MAX),
                .referer = buf_create(2 * URL_BYTES_MAX)};
-    response->status = 0;
+    response->status = fetch->answered ? response->status : 0;
     buf_append(&hop.url, fetch->url);
     int rc = parse_hop(fetch, fetch->url, &hop.parsed, response, e);
     if (rc == 0) {

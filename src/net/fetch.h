@@ -39,6 +39,9 @@ typedef struct FetchRequest {
     int64_t timeout_ns; // for all hops together; 0: none
     int redirects_max;  // 0: redirects are not followed
     bool h2c;           // HTTP/2 for http URLs, by prior knowledge
+    // The response holds the answer to `url` already, and its hop was seen: only what follows is
+    // done. For who sends the first request in a faster way.
+    bool answered;
     // Before each hop, the first included: may refuse (ERR_REFUSED). NULL: all hosts are allowed.
     // The context's connect filter is asked about addresses all the same.
     int (*allow_host)(void *ctx, Slice host, Err *e);
