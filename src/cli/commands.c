@@ -3,6 +3,8 @@
 // commands.h declares what is listed here; the order is that of `perfwright --help`.
 // clang-format off
 const Command *const COMMANDS[] = {
+    &CMD_LOADTEST,
+    &CMD_EXECUTE,
     &CMD_ANALYSE,
     &CMD_COMPARE,
     &CMD_REPORT,

@@ -21,6 +21,8 @@ extern const Command CMD_LEDGER_PATH;
 extern const Command CMD_LEDGER_PRUNE;
 extern const Command CMD_LEDGER_REBUILD;
 extern const Command CMD_LEDGER_VERIFY;
+extern const Command CMD_LOADTEST;
+extern const Command CMD_EXECUTE;
 extern const Command CMD_MAN;
 extern const Command CMD_PLAN_CREATE;
 extern const Command CMD_PLAN_SHOW;
