@@ -97,8 +97,9 @@ static void on_signal(void *ctx, int number)
     }
     t->signals_seen++;
     on_note(t,
-            t->signals_seen == 1 ? SLICE("stopping: running iterations may finish; once more cuts them")
-                                 : SLICE("stopping now"),
+            t->signals_seen == 1
+                ? SLICE("stopping: running iterations may finish; once more cuts them")
+                : SLICE("stopping now"),
             false);
     if (t->execution) {
         execution_stop(t->execution);
@@ -112,8 +113,7 @@ static void preflight(LoadTest *t)
     Slice warnings[WARNINGS_MAX];
     int64_t connections = plan_vus_max(t->plan);
     host_info(&t->host);
-    size_t count =
-        health_preflight(&t->host, connections, warnings, WARNINGS_MAX, t->app->arena);
+    size_t count = health_preflight(&t->host, connections, warnings, WARNINGS_MAX, t->app->arena);
     for (size_t i = 0; i < count; i++) {
         app_warn(t->app, "%.*s", SLICE_FMT(warnings[i]));
     }
@@ -200,8 +200,9 @@ static int prepare(LoadTest *t, ExecuteOptions *options, Err *e)
 static int check_before(LoadTest *t, Err *e)
 {
     int rc = judging_check_outputs(t->set, e);
-    return rc != 0 ? rc : judging_check_slos(t->app, t->set, t->plan->slo_files,
-                                            t->plan->slo_file_count, e);
+    return rc != 0
+               ? rc
+               : judging_check_slos(t->app, t->set, t->plan->slo_files, t->plan->slo_file_count, e);
 }
 
 static int open_all(LoadTest *t, Err *e)
@@ -211,8 +212,9 @@ static int open_all(LoadTest *t, Err *e)
         rc = check_before(t, e);
     }
     if (rc == 0 && caller_of(t->set) != GUARD_CALLER_PERSON && option_given(t->set, "base-url")) {
-        rc = err_set(e, ERR_REFUSED, "--base-url moves a declared environment to another host, which "
-                                     "only a person may do (guard.undeclared-host, built in)");
+        rc = err_set(e, ERR_REFUSED,
+                     "--base-url moves a declared environment to another host, which "
+                     "only a person may do (guard.undeclared-host, built in)");
     }
     if (rc == 0) {
         rc = guard_create(NULL, &t->guard, e);
@@ -238,7 +240,7 @@ static void close_all(LoadTest *t)
     guard_destroy(t->guard);
 }
 
-static int run_load(LoadTest *t, Err *e)
+static int run_plan(LoadTest *t, Err *e)
 {
     ExecuteOptions options;
     t->runs = (int)option_int(t->set, "runs");
@@ -264,7 +266,7 @@ static int run_loadtest(App *app, const OptionSet *set, Err *e)
     LoadTest t = {.app = app, .set = set};
     int rc = open_all(&t, e);
     if (rc == 0) {
-        rc = run_load(&t, e);
+        rc = run_plan(&t, e);
     }
     if (rc == 0 && execution_is_recorded(t.execution)) {
         AssessOptions options = judging_options(app, set, execution_selector(t.execution));
@@ -287,7 +289,7 @@ static int run_execute(App *app, const OptionSet *set, Err *e)
     LoadTest t = {.app = app, .set = set};
     int rc = open_all(&t, e);
     if (rc == 0) {
-        rc = run_load(&t, e);
+        rc = run_plan(&t, e);
     }
     if (rc == 0) {
         Slice rest = execution_selector(t.execution);
@@ -312,7 +314,7 @@ static int run_execute(App *app, const OptionSet *set, Err *e)
 static const char *const CALLERS[] = {"person", "agent", "api", NULL};
 
 #define LOAD_OPTIONS                                                                               \
-    PLAN_OPTIONS,                                                                            \
+    PLAN_OPTIONS,                                                                                  \
         {.name = "runs",                                                                           \
          .kind = OPTION_INT,                                                                       \
          .default_text = "1",                                                                      \
@@ -326,14 +328,14 @@ static const char *const CALLERS[] = {"person", "agent", "api", NULL};
          .repeat = true,                                                                           \
          .metavar = "KEY=VALUE",                                                                   \
          .section = "Recording",                                                                   \
-         .help = "Label of the runs, such as commit=4f2c."},                           \
+         .help = "Label of the runs, such as commit=4f2c."},                                       \
         {.name = "out",                                                                            \
          .short_name = 'o',                                                                        \
          .kind = OPTION_STRING,                                                                    \
          .repeat = true,                                                                           \
          .section = "Recording",                                                                   \
          .help = "Send points elsewhere too, as k6 does: json=FILE, csv=FILE, "                    \
-                 "experimental-prometheus-rw."},                                       \
+                 "experimental-prometheus-rw."},                                                   \
         {.name = "threads",                                                                        \
          .kind = OPTION_INT,                                                                       \
          .default_text = "1",                                                                      \
@@ -357,20 +359,28 @@ static const char *const CALLERS[] = {"person", "agent", "api", NULL};
          .kind = OPTION_FLAG,                                                                      \
          .section = "Generator",                                                                   \
          .help = "Leave out the plan's thresholds."},                                              \
-        {.name = "caller",                                                                         \
-         .kind = OPTION_CHOICE,                                                                    \
-         .choices = CALLERS,                                                                       \
-         .default_text = "person",                                                                 \
-         .section = "Guard rails",                                                                 \
-         .help = "Who starts this run. Agents and the API never pass the built-in ceilings."}
+    {                                                                                              \
+        .name = "caller", .kind = OPTION_CHOICE, .choices = CALLERS, .default_text = "person",     \
+        .section = "Guard rails",                                                                  \
+        .help = "Who starts this run. Agents and the API never pass the built-in ceilings."        \
+    }
 
 static const Option LOADTEST_OPTIONS[] = {
-    LOAD_OPTIONS,          OPTION_BASELINE, OPTION_NO_BASELINE,      OPTION_SLO,
-    OPTION_NO_DEFAULT_SLO, OPTION_MARGIN,   OPTION_ALLOW_NOT_PROVEN, OPTION_REPORT,
-    OPTION_SUMMARY_EXPORT, OPTION_QUIET,    OPTION_JSON,             OPTION_LEDGER,
+    LOAD_OPTIONS,
+    OPTION_BASELINE,
+    OPTION_NO_BASELINE,
+    OPTION_SLO,
+    OPTION_NO_DEFAULT_SLO,
+    OPTION_MARGIN,
+    OPTION_ALLOW_NOT_PROVEN,
+    OPTION_REPORT,
+    OPTION_SUMMARY_EXPORT,
+    OPTION_QUIET,
+    OPTION_JSON,
+    OPTION_LEDGER,
 };
-static const Option EXECUTE_OPTIONS[] = {LOAD_OPTIONS, OPTION_SLO,    OPTION_REPORT,
-                                         OPTION_QUIET, OPTION_LEDGER};
+static const Option EXECUTE_OPTIONS[] = {LOAD_OPTIONS, OPTION_SLO, OPTION_REPORT, OPTION_QUIET,
+                                         OPTION_LEDGER};
 static const Positional PLAN_ARG[] = {{"PLAN", "A plan in YAML or JSON.", true, false}};
 static const Example LOADTEST_EXAMPLES[] = {
     {"perfwright loadtest --url http://127.0.0.1:8080/ --vus 50 --duration 30s", "A closed model."},

@@ -22,7 +22,7 @@
     {                                                                                              \
         .name = "slo", .kind = OPTION_STRING, .metavar = "FILE", .repeat = true,                   \
         .section = "Judging",                                                                      \
-        .help = "OpenSLO v1 document to judge by, instead of those the plan names."    \
+        .help = "OpenSLO v1 document to judge by, instead of those the plan names."                \
     }
 #define OPTION_NO_DEFAULT_SLO                                                                      \
     {                                                                                              \

@@ -117,8 +117,8 @@ int plan_options_read(App *app, const OptionSet *set, const Plan **ret_plan, Err
     PlanMistakes *mistakes = ARENA_NEW(app->arena, PlanMistakes);
     PlanOptions options = {.env = env_value, .env_ctx = app};
     const Plan *plan = NULL;
-    int rc = plan_load(app->arena, file.len > 0 ? file.ptr : NULL, &flags, &options, &plan,
-                       mistakes, e);
+    int rc =
+        plan_load(app->arena, file.len > 0 ? file.ptr : NULL, &flags, &options, &plan, mistakes, e);
     say_mistakes(app, mistakes);
     if (rc == 0) {
         *ret_plan = with_transport(app, set, plan);

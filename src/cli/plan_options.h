@@ -6,15 +6,20 @@
 #include "load/plan_flags.h"
 
 #define PLAN_OPTION(long_name, letter, what, meta, words)                                          \
-    {.name = long_name, .short_name = letter, .kind = what, .metavar = meta, .section = "Load",    \
-     .help = words}
+    {                                                                                              \
+        .name = long_name, .short_name = letter, .kind = what, .metavar = meta, .section = "Load", \
+        .help = words                                                                              \
+    }
 #define PLAN_OPTION_LIST(long_name, letter, meta, words)                                           \
-    {.name = long_name, .short_name = letter, .kind = OPTION_STRING, .metavar = meta,              \
-     .repeat = true, .section = "Load", .help = words}
+    {                                                                                              \
+        .name = long_name, .short_name = letter, .kind = OPTION_STRING, .metavar = meta,           \
+        .repeat = true, .section = "Load", .help = words                                           \
+    }
 
 #define PLAN_OPTIONS                                                                               \
     PLAN_OPTION("url", 0, OPTION_STRING, "URL", "Load this URL; no plan is needed."),              \
-        PLAN_OPTION("method", 'X', OPTION_STRING, "METHOD", "Of --url; POST where there is a "     \
+        PLAN_OPTION("method", 'X', OPTION_STRING, "METHOD",                                        \
+                    "Of --url; POST where there is a "                                             \
                     "body, else GET."),                                                            \
         PLAN_OPTION_LIST("header", 'H', "NAME:VALUE", "Of --url."),                                \
         PLAN_OPTION("body", 0, OPTION_STRING, "TEXT", "Of --url."),                                \
@@ -35,8 +40,7 @@
         PLAN_OPTION("max-vus", 0, OPTION_COUNT, NULL, "Of --rate: VUs at most."),                  \
         PLAN_OPTION("seed", 0, OPTION_INT, NULL, "Of all that is random in the plan."),            \
         PLAN_OPTION("environment", 0, OPTION_STRING, "NAME", "One of the plan's environments."),   \
-        PLAN_OPTION("base-url", 0, OPTION_STRING, "URL",                                           \
-                    "Instead of the environment's baseUrl."),                                      \
+        PLAN_OPTION("base-url", 0, OPTION_STRING, "URL", "Instead of the environment's baseUrl."), \
         {.name = "data",                                                                           \
          .kind = OPTION_CHOICE,                                                                    \
          .choices = (const char *const[]){"isolated", "shared", NULL},                             \

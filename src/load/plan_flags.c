@@ -138,7 +138,42 @@ static void write_request(JsonWriter *w, const PlanFlags *f)
     write_text(w, "bodyFile", f->body_file);
 }
 
-static int write_flags(JsonWriter *w, const PlanFlags *f, Err *e)
+// The environment whose base URL a flag replaces: the chosen one, or the only one.
+static Slice environment_of(const PlanFlags *f, const Doc *base)
+{
+    const Doc *chosen = base ? doc_get(base, SLICE("environment")) : NULL;
+    const Doc *all = base ? doc_get(base, SLICE("environments")) : NULL;
+    if (f->environment.len > 0) {
+        return f->environment;
+    }
+    if (chosen && chosen->type == DOC_STRING) {
+        return chosen->text;
+    }
+    return all && all->type == DOC_OBJECT && doc_count(all) == 1 ? doc_first(all)->key : (Slice){0};
+}
+
+static int write_base_url(JsonWriter *w, const PlanFlags *f, const Doc *base, Err *e)
+{
+    if (f->base_url.len == 0) {
+        return 0;
+    }
+    Slice name = environment_of(f, base);
+    if (name.len == 0) {
+        return err_set(e, ERR_ARG,
+                       "--base-url: the plan has no environment; write the URL there, or "
+                       "name one with --environment");
+    }
+    json_key(w, SLICE("environments"));
+    json_object_begin(w);
+    json_key(w, name);
+    json_object_begin(w);
+    json_field_string(w, "baseUrl", f->base_url);
+    json_object_end(w);
+    json_object_end(w);
+    return 0;
+}
+
+static int write_flags(JsonWriter *w, const PlanFlags *f, const Doc *base, Err *e)
 {
     json_object_begin(w);
     write_request(w, f);
@@ -149,7 +184,10 @@ static int write_flags(JsonWriter *w, const PlanFlags *f, Err *e)
     write_text(w, "name", f->name);
     write_text(w, "environment", f->environment);
     write_text(w, "baseline", f->baseline);
-    int rc = write_headers(w, f, e);
+    int rc = write_base_url(w, f, base, e);
+    if (rc == 0) {
+        rc = write_headers(w, f, e);
+    }
     if (rc == 0) {
         rc = write_pairs(w, "variables", "-e", f->variables, f->variable_count, e);
     }
@@ -180,11 +218,11 @@ static int write_flags(JsonWriter *w, const PlanFlags *f, Err *e)
     return 0;
 }
 
-static int flags_doc(Arena *arena, const PlanFlags *f, const Doc **ret, Err *e)
+static int flags_doc(Arena *arena, const PlanFlags *f, const Doc *base, const Doc **ret, Err *e)
 {
     Buf text = buf_create(PLAN_BYTES_MAX);
     JsonWriter w = json_writer(&text, 0);
-    int rc = write_flags(&w, f, e);
+    int rc = write_flags(&w, f, base, e);
     if (rc == 0) {
         rc = buf_check(&text, "the command line", e);
     }
@@ -435,7 +473,7 @@ int plan_flags_apply(Arena *arena, const PlanFlags *flags, const Doc *base, cons
                      Err *e)
 {
     const Doc *own = NULL;
-    int rc = flags_doc(arena, flags, &own, e);
+    int rc = flags_doc(arena, flags, base, &own, e);
     if (rc != 0 || !base || base->type != DOC_OBJECT || doc_count(own) == 0) {
         *ret_doc = base && (base->type != DOC_OBJECT || doc_count(own) == 0) ? base : own;
         return rc;

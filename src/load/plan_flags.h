@@ -36,6 +36,7 @@ typedef struct PlanFlags {
     bool has_seed;
     int64_t seed;
     Slice name, environment, baseline;
+    Slice base_url;         // of the chosen or only environment, in place of its baseUrl
     const Slice *variables; // "NAME=VALUE"
     size_t variable_count;
     const Slice *thresholds; // "metric{tag:value}=expression"; replaces the plan's on that metric
