@@ -178,7 +178,7 @@ static void sum_counters(Engine *engine)
 {
     ShardCounters sum = {0};
     for (unsigned i = 0; i < engine->shard_count; i++) {
-        const ShardCounters *c = &engine->shards[i]->report;
+        const ShardCounters *c = &engine->seen[i];
         sum.due += c->due;
         sum.dropped_generator += c->dropped_generator;
         sum.dropped_no_vu += c->dropped_no_vu;
@@ -340,6 +340,7 @@ static void on_report(void *arg)
     Shard *shard = arg;
     Engine *engine = shard->engine;
     shard->report_here = true;
+    engine->seen[shard->index] = shard->report;
     collector_add(engine->collector, shard->index, shard->report_batch);
     unsigned here = 0;
     for (unsigned i = 0; i < engine->shard_count; i++) {

@@ -41,8 +41,9 @@ struct Engine {
     size_t series_declared;
     RecorderSeries *vus;
     RecorderSeries *vus_max;
-    ShardCounters sums;     // over shards, at the last interval
-    ShardCounters previous; // ... and the one before
+    ShardCounters seen[ENGINE_THREADS_MAX]; // of each shard's last report
+    ShardCounters sums;                     // over shards, at the last interval
+    ShardCounters previous;                 // ... and the one before
     int64_t previous_ns;
     HostLoad load_before;
     HealthTotals health;
