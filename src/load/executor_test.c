@@ -60,6 +60,25 @@ static void test_max_duration_drops_the_rest(void **state)
     load_close(&w);
 }
 
+// Steps without a name are no group: what they send belongs to the group around them.
+static void test_groups_and_nameless_steps(void **state)
+{
+    (void)state;
+    LoadWorld w;
+    load_open(&w);
+    w.steps[1] = (PlanStep){.kind = STEP_GROUP, .steps = &w.steps[0], .step_count = 1};
+    w.steps[2] = (PlanStep){
+        .kind = STEP_GROUP, .group = SLICE("::shop"), .steps = &w.steps[1], .step_count = 1};
+    w.scenarios[0].executor = EXECUTOR_SHARED_ITERATIONS;
+    w.scenarios[0].vus = w.scenarios[0].max_vus = 1;
+    w.scenarios[0].iterations = 3;
+    w.scenarios[0].steps = &w.steps[2];
+    load_run(&w);
+    assert_int_equal(load_count(&w, M_HTTP_REQS, "group", "::shop"), 3);
+    assert_int_equal(load_count(&w, M_GROUP_DURATION, NULL, NULL), 3);
+    load_close(&w);
+}
+
 static void test_constant_vus_run_for_their_duration(void **state)
 {
     (void)state;
@@ -351,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_shared_iterations_are_done_exactly),
         cmocka_unit_test(test_per_vu_iterations_are_done_by_each),
         cmocka_unit_test(test_max_duration_drops_the_rest),
+        cmocka_unit_test(test_groups_and_nameless_steps),
         cmocka_unit_test(test_constant_vus_run_for_their_duration),
         cmocka_unit_test(test_graceful_stop_cuts_what_takes_too_long),
         cmocka_unit_test(test_no_graceful_stop_cuts_at_once),

@@ -137,8 +137,8 @@ struct PlanStep {
     StepKind kind;
     const PlanRequest *request; // STEP_REQUEST
     PlanThink think;            // STEP_THINK
-    Slice group;                // STEP_GROUP: its name; k6's "::outer::inner" path
-    const PlanStep *steps;      // STEP_GROUP: all, in order; STEP_CHOOSE: one, by weight
+    Slice group;           // STEP_GROUP: k6's "::outer::inner" path; empty: no group of its own
+    const PlanStep *steps; // STEP_GROUP: all, in order; STEP_CHOOSE: one, by weight
     size_t step_count;
     double weight; // of this step inside a STEP_CHOOSE; default 1
 };

@@ -287,6 +287,9 @@ static int action_init(Shard *shard, const PlanScenario *scenario, Slice group,
     case STEP_REQUEST: return site_create(shard, step->request, scenario, group, &a->site, e);
     case STEP_THINK: return 0;
     case STEP_GROUP: {
+        if (step->group.len == 0) {
+            break; // several steps where one is asked for; they stay in the group around them
+        }
         Label labels[LABELS_MAX];
         size_t n = labels_base(shard, scenario, step->group, NULL, labels);
         a->group_duration = recorder_series(shard->recorder, M_GROUP_DURATION, labels, n);

@@ -125,7 +125,7 @@ static int run_group(Vu *vu, const Action *a)
 {
     int64_t begin_ns = loop_clock(vu->shard->loop);
     int rc = run_actions(vu, a->children, a->child_count);
-    if (rc != ERR_CANCELLED) {
+    if (rc != ERR_CANCELLED && a->group_duration) {
         recorder_trend(a->group_duration, loop_clock(vu->shard->loop) - begin_ns);
     }
     return rc;
