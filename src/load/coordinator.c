@@ -420,6 +420,7 @@ static void fill_health(Engine *engine)
     h->duration_p50_ns = hist_quantile(late, 0.5);
     collector_sum(c, metric_info(M_GENERATOR_LATENESS)->name, all, &sum, late);
     h->lateness_p50_ns = hist_quantile(late, 0.5);
+    h->lateness_p95_ns = hist_quantile(late, 0.95);
     h->lateness_p99_ns = hist_quantile(late, 0.99);
     h->lateness_max_ns = late->count > 0 ? (double)late->max : NAN;
     h->threads = (int)engine->shard_count;

@@ -55,7 +55,10 @@ static double vus_max(ReportModel *m)
     double max = NOT_MEASURED;
     for (size_t i = 0; i < m->in.run->series_count; i++) {
         const RunSeries *series = &m->in.run->series[i];
-        if (slice_eq(series->info.metric, SLICE("vus")) && series->point_count > 0) {
+        // "vus" is read once a second, when those of an open model may all be idle.
+        if ((slice_eq(series->info.metric, SLICE("vus")) ||
+             slice_eq(series->info.metric, SLICE("vus_max"))) &&
+            series->point_count > 0) {
             max = fmax(max, series->total.max); // fmax ignores the NaN
         }
     }
