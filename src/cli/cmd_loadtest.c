@@ -47,6 +47,14 @@ static void on_status(void *ctx, const EngineStatus *status)
     }
 }
 
+static void end_progress(LoadTest *t)
+{
+    if (t->progress_on) {
+        progress_end(&t->progress);
+        t->progress_on = false;
+    }
+}
+
 static void on_begin(void *ctx, int index, const RunInfo *info)
 {
     LoadTest *t = ctx;
@@ -66,6 +74,7 @@ static void on_end(void *ctx, int index, const SessionResult *result)
 {
     LoadTest *t = ctx;
     (void)index;
+    end_progress(t);
     if (result->end.status != RUN_COMPLETE) {
         app_warn(t->app, "%.*s: %.*s", SLICE_FMT(run_status_name(result->end.status)),
                  SLICE_FMT(result->end.reason));
@@ -190,26 +199,19 @@ static int prepare(LoadTest *t, ExecuteOptions *options, Err *e)
     }
     buf_done(&spool);
     options->outputs = texts_of(t, "out", &options->output_count);
+    options->slo_files = texts_of(t, "slo", &options->slo_file_count);
     if (rc == 0 && options->output_count > EXECUTE_OUTPUTS_MAX) {
         rc = err_set(e, ERR_LIMIT, "more than %d times --out", EXECUTE_OUTPUTS_MAX);
     }
     return rc;
 }
 
-// Everything before the run is checked before the run: reports' endings, objectives' documents.
-static int check_before(LoadTest *t, Err *e)
-{
-    int rc = judging_check_outputs(t->set, e);
-    return rc != 0
-               ? rc
-               : judging_check_slos(t->app, t->set, t->plan->slo_files, t->plan->slo_file_count, e);
-}
-
 static int open_all(LoadTest *t, Err *e)
 {
     int rc = plan_options_read(t->app, t->set, &t->plan, e);
     if (rc == 0) {
-        rc = check_before(t, e);
+        // A mistake in the objectives is told before a long test instead of after it.
+        rc = judging_check_slos(t->app, t->set, t->plan->slo_files, t->plan->slo_file_count, e);
     }
     if (rc == 0 && caller_of(t->set) != GUARD_CALLER_PERSON && option_given(t->set, "base-url")) {
         rc = err_set(e, ERR_REFUSED,
@@ -251,10 +253,7 @@ static int run_plan(LoadTest *t, Err *e)
     preflight(t);
     t->execution = execution_create(&options, t->app->arena);
     rc = execution_run(t->execution, e);
-    if (t->progress_on) {
-        progress_end(&t->progress);
-        t->progress_on = false;
-    }
+    end_progress(t); // of a run that broke before its end
     return rc;
 }
 
@@ -264,7 +263,10 @@ static int run_loadtest(App *app, const OptionSet *set, Err *e)
 {
     app->quiet = option_flag(set, "quiet");
     LoadTest t = {.app = app, .set = set};
-    int rc = open_all(&t, e);
+    int rc = judging_check_outputs(set, e);
+    if (rc == 0) {
+        rc = open_all(&t, e);
+    }
     if (rc == 0) {
         rc = run_plan(&t, e);
     }
@@ -379,8 +381,7 @@ static const Option LOADTEST_OPTIONS[] = {
     OPTION_JSON,
     OPTION_LEDGER,
 };
-static const Option EXECUTE_OPTIONS[] = {LOAD_OPTIONS, OPTION_SLO, OPTION_REPORT, OPTION_QUIET,
-                                         OPTION_LEDGER};
+static const Option EXECUTE_OPTIONS[] = {LOAD_OPTIONS, OPTION_SLO, OPTION_QUIET, OPTION_LEDGER};
 static const Positional PLAN_ARG[] = {{"PLAN", "A plan in YAML or JSON.", true, false}};
 static const Example LOADTEST_EXAMPLES[] = {
     {"perfwright loadtest --url http://127.0.0.1:8080/ --vus 50 --duration 30s", "A closed model."},

@@ -81,7 +81,7 @@ static int run_validate(App *app, const OptionSet *set, Err *e)
     PlanMistakes *mistakes = ARENA_NEW(app->arena, PlanMistakes);
     const Plan *plan = NULL;
     int rc = plan_read_file(app->arena, path, &options, &plan, mistakes, e);
-    if (rc != 0 && mistakes->count == 0) {
+    if (rc != 0 && rc != ERR_PARSE && rc != ERR_LIMIT) {
         return rc; // no file, or one that cannot be read
     }
     JsonWriter w = json_writer(&app->out, 2);

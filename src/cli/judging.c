@@ -7,7 +7,7 @@
 
 enum { REPORT_BYTES_MAX = 256 << 20 };
 
-AssessOptions judging_options(App *app, const OptionSet *set, Slice candidate)
+static const Slice *slo_files(App *app, const OptionSet *set, size_t *ret_count)
 {
     size_t count = 0;
     for (const OptionValue *v = option_values(set, "slo"); v; v = v->next) {
@@ -18,6 +18,14 @@ AssessOptions judging_options(App *app, const OptionSet *set, Slice candidate)
     for (const OptionValue *v = option_values(set, "slo"); v; v = v->next) {
         files[count++] = v->text;
     }
+    *ret_count = count;
+    return files;
+}
+
+AssessOptions judging_options(App *app, const OptionSet *set, Slice candidate)
+{
+    size_t count = 0;
+    const Slice *files = slo_files(app, set, &count);
     const Config *config = app->config;
     return (AssessOptions){
         .candidate = candidate,
@@ -124,9 +132,10 @@ int judging_run_unrecorded(App *app, const OptionSet *set, RunData *run, Err *e)
 int judging_check_slos(App *app, const OptionSet *set, const Slice *plan_files,
                        size_t plan_file_count, Err *e)
 {
-    AssessOptions options = judging_options(app, set, (Slice){0});
-    if (options.slo_file_count > 0) {
-        return assess_check_slos(options.slo_files, options.slo_file_count, app->arena, e);
+    size_t count = 0;
+    const Slice *files = slo_files(app, set, &count);
+    if (count > 0) {
+        return assess_check_slos(files, count, app->arena, e);
     }
     return assess_check_slos(plan_files, plan_file_count, app->arena, e);
 }
