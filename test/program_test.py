@@ -239,15 +239,18 @@ def case_plan_hostile(w):
 
 
 def case_plan_show(w):
-    good = os.path.join(ROOT, "examples/shop/plan.yaml")
-    has(w.run("plan", "show", good).out, "constant-arrival-rate", "750", "iterations/s", "/cart")
-    shown = w.json("plan", "show", good)
+    plan = w.write("show.yaml", "name: shown\nurl: http://127.0.0.1/cart?n=${random(1,6)}\n"
+                                "rate: 150/s\nduration: 5s\n")
+    has(w.run("plan", "show", plan).out, "constant-arrival-rate", "750", "iterations/s",
+        "/cart?n=${random(1,6)}")
+    shown = w.json("plan", "show", plan)
     assert shown["scenarios"][0]["iterations"] == 750 and len(shown["sha256"]) == 64
-    first = w.run("plan", "show", good, "--schedule").out
-    assert first == w.run("plan", "show", good, "--schedule").out
+    first = w.run("plan", "show", plan, "--schedule").out
+    assert first == w.run("plan", "show", plan, "--schedule").out
     rows = first.splitlines()
     # 150 a second: the i-th at i/150 s, as k6 computes it.
-    assert len(rows) == 751 and rows[151] == "visitors,iteration,150,1.000000000", rows[151]
+    assert len(rows) == 751 and rows[151] == "default,iteration,150,1.000000000", rows[151]
+    assert w.json("plan", "show", os.path.join(ROOT, "examples/shop/plan.yaml"))["name"] == "shop"
     secret = w.write("secret.yaml", "url: http://127.0.0.1/?key=${env.SHOP_KEY}\n")
     shown = w.run("plan", "show", secret, SHOP_KEY="hunter2").out
     assert "hunter2" not in shown and "${env.SHOP_KEY}" in shown, shown
