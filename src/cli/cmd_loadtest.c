@@ -276,6 +276,7 @@ static int run_loadtest(App *app, const OptionSet *set, Err *e)
     } else if (rc == 0) {
         RunData *run = execution_last_run(t.execution, app->arena);
         rc = judging_run_unrecorded(app, set, run, e);
+        rc = rc == EXIT_PASS ? EXIT_ERROR : rc; // a run that nobody can look at again
     }
     if (rc == EXIT_PARTIAL && t.signals_seen > 0) {
         rc = EXIT_SIGNAL;

@@ -379,11 +379,19 @@ RunData *session_run_data(const Session *s, Arena *arena)
     const Collector *c = s->result.collector;
     data->series_count = c ? collector_series_count(c) : 0;
     data->series = ARENA_ARRAY(arena, RunSeries, data->series_count + 1);
+    // One point that spans the whole run: what is read off points is the total then.
     for (size_t i = 0; i < data->series_count; i++) {
-        data->series[i] =
-            (RunSeries){.info = *collector_series(c, i), .total = *collector_total(c, i)};
+        RunPoint *point = ARENA_NEW(arena, RunPoint);
+        point->point = *collector_total(c, i);
+        data->series[i] = (RunSeries){.info = *collector_series(c, i),
+                                      .points = point,
+                                      .point_count = 1,
+                                      .total = point->point};
     }
-    data->interval_count = s->result.engine ? s->result.engine->interval_count : 0;
+    int64_t intervals = s->result.engine ? s->result.engine->interval_count : 0;
+    data->interval_count = intervals > 0;
+    data->merged = intervals > 0 ? intervals : 1;
+    data->info.interval_ns *= data->merged;
     // Written by this program a moment ago: a document that cannot be read back is left out.
     const struct {
         Slice text;

@@ -72,7 +72,7 @@ MUST_USE int session_run(Session *session, Err *e);
 // As engine_stop: once graceful, twice at once. Before session_run it does nothing.
 void session_stop(Session *session);
 const SessionResult *session_result(const Session *session);
-// The result in the form reports read, totals only (no points by the second): for when the ledger
+// The result in the form reports read, as one point that spans the whole run: for when the ledger
 // cannot give the run back. In the arena; histograms borrowed from the session.
 RunData *session_run_data(const Session *session, Arena *arena);
 void session_destroy(Session *session); // NULL is fine

@@ -190,7 +190,9 @@ static void test_without_a_ledger_the_numbers_are_kept(void **state)
     RunData *run = session_run_data(s.session, s.w.arena);
     assert_int_equal(series(run, M_HTTP_REQS)->total.count, 60);
     assert_int_equal(doc_get(run->summary, SLICE("requests"))->integer, 60);
-    assert_int_equal(run->interval_count, s.w.intervals);
+    assert_int_equal(run->interval_count, 1);
+    assert_int_equal(run->merged, s.w.intervals);
+    assert_int_equal(series(run, M_HTTP_REQS)->points[0].point.count, 60);
     close_world(&s);
 }
 
