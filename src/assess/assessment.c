@@ -150,7 +150,11 @@ static int load_baseline(Ledger *ledger, Arena *arena, const AssessOptions *opti
         return 0;
     }
     int rc = run_set_load(ledger, named->text, arena, &a->baseline, e);
-    return rc == ERR_NOT_FOUND ? 0 : rc;
+    if (rc == ERR_NOT_FOUND) {
+        a->baseline_missing = named->text;
+        rc = 0;
+    }
+    return rc;
 }
 
 static void prepare_model(Assessment *a, Arena *arena, const AssessOptions *options, Slice head)
@@ -187,6 +191,7 @@ static void conclude(Assessment *a, Arena *arena, const AssessOptions *options, 
         .candidate_count = a->candidate.count,
         .baseline = (const RunData *const *)a->baseline.runs,
         .baseline_count = a->baseline.count,
+        .baseline_missing = a->baseline_missing,
         .slos = slos->items,
         .slo_count = slos->count,
         .slo_options = options->slo_options,

@@ -45,6 +45,7 @@ typedef struct AssessOptions {
 typedef struct Assessment {
     RunSet candidate;
     RunSet baseline;
+    Slice baseline_missing; // the plan names it, nobody pinned it
     Judgement judgement;
     ReportModel model;
     bool borrowed; // the candidate is the caller's

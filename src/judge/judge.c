@@ -37,10 +37,14 @@ int judge_exit_code(JudgeStatus status)
     return EXIT_CODE_ERROR;
 }
 
+// Iterations and VUs alone are no measurement: a plan whose VUs only think must not pass. Totals
+// count as well, for a run that is not in the ledger or was pruned has no points.
 static bool has_requests(const RunData *run)
 {
     for (size_t i = 0; i < run->series_count; i++) {
-        if (run->series[i].point_count > 0) {
+        const RunSeries *s = &run->series[i];
+        if (slice_starts_with(s->info.metric, SLICE("http_req")) &&
+            (s->point_count > 0 || s->total.count > 0)) {
             return true;
         }
     }
@@ -88,6 +92,12 @@ static void judge_objectives(Work *w, const RunData *const *runs, size_t count)
 static void judge_changes(Work *w)
 {
     const JudgeInput *in = w->in;
+    if (in->baseline_missing.len > 0) {
+        warn(w, arena_printf(w->arena,
+                             "the plan's baseline '%.*s' is not pinned: nothing to "
+                             "compare with",
+                             SLICE_FMT(in->baseline_missing)));
+    }
     if (in->baseline_count == 0) {
         return;
     }

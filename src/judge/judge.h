@@ -27,7 +27,8 @@ typedef struct JudgeInput {
     size_t candidate_count;
     const RunData *const *baseline; // may be empty: no comparison
     size_t baseline_count;
-    const Slo *slos; // of OpenSLO files
+    Slice baseline_missing; // name of the plan's baseline when nobody pinned it: a warning
+    const Slo *slos;        // of OpenSLO files
     size_t slo_count;
     SloOptions slo_options;
     CompareOptions compare_options;

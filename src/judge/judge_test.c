@@ -110,6 +110,15 @@ static void test_nothing_to_judge_is_an_error(void **state)
     in.candidate = runs;
     in.candidate_count = 1;
     assert_int_equal(judge(arena, &in).exit_code, 1);
+    // VUs that only thought have iterations and no request.
+    RunPoint point = {.point.count = 9};
+    RunSeries thought = {.info = {.kind = METRIC_COUNTER, .metric = SLICE("iterations")},
+                         .points = &point,
+                         .point_count = 1,
+                         .total = point.point};
+    empty.series = &thought;
+    empty.series_count = 1;
+    assert_int_equal(judge(arena, &in).exit_code, 1);
     arena_destroy(arena);
 }
 

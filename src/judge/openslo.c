@@ -763,12 +763,18 @@ static int read_all(Arena *arena, const Doc *all, OpenSlo *ret, Err *e)
     return finish(&r, ret, e);
 }
 
+// A document too deep, too long or too entangled is a mistake in it like any other.
+static int as_mistake(int rc)
+{
+    return rc == ERR_LIMIT ? ERR_PARSE : rc;
+}
+
 int openslo_read(Arena *arena, Slice text, const char *source, OpenSlo *ret, Err *e)
 {
     const Doc *all = NULL;
     DocOptions options = {.format = DOC_FORMAT_YAML, .source = source}; // JSON is YAML as well
     int rc = doc_parse_all(arena, text, &options, &all, e);
-    return rc != 0 ? rc : read_all(arena, all, ret, e);
+    return as_mistake(rc != 0 ? rc : read_all(arena, all, ret, e));
 }
 
 int openslo_read_file(Arena *arena, const char *path, OpenSlo *ret, Err *e)
@@ -776,5 +782,5 @@ int openslo_read_file(Arena *arena, const char *path, OpenSlo *ret, Err *e)
     const Doc *all = NULL;
     DocOptions options = {.format = DOC_FORMAT_YAML};
     int rc = doc_read_file_all(arena, path, &options, &all, e);
-    return rc != 0 ? rc : read_all(arena, all, ret, e);
+    return as_mistake(rc != 0 ? rc : read_all(arena, all, ret, e));
 }

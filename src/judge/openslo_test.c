@@ -217,7 +217,7 @@ static void test_number_of_documents_has_a_limit(void **state)
     OpenSlo file;
     assert_int_equal(openslo_read(arena, buf_slice(&text), "slo.yaml", &file, NULL), 0);
     buf_puts(&text, "---\n{apiVersion: openslo/v1, kind: Service, metadata: {name: b}}\n");
-    assert_int_equal(openslo_read(arena, buf_slice(&text), "slo.yaml", &file, NULL), ERR_LIMIT);
+    assert_int_equal(openslo_read(arena, buf_slice(&text), "slo.yaml", &file, NULL), ERR_PARSE);
     buf_done(&text);
     arena_destroy(arena);
 }

@@ -195,7 +195,8 @@ int plan_read_doc(Arena *arena, const char *path, const Doc **ret_doc, PlanMista
     if (rc != 0) {
         mistakes->items[0].text = arena_copy(arena, slice_from_cstr(own.text));
         mistakes->count = mistakes->errors = 1;
-        return err_set(e, (ErrCode)rc, "%s", own.text);
+        // A document too deep, too long or too entangled is a mistake in it like any other.
+        return err_set(e, rc == ERR_LIMIT ? ERR_PARSE : (ErrCode)rc, "%s", own.text);
     }
     return 0;
 }

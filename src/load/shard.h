@@ -119,6 +119,7 @@ struct Vu {
     HttpClient *client;
     HttpResponse response;
     Buf url, target, body, header_text, decoded; // scratch
+    Slice answer_body;                           // decoded, where the plan looks at it
     HttpHeader *headers;                         //
     size_t header_capacity;
     TemplateScope scope;

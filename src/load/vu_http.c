@@ -82,8 +82,31 @@ static int build(Vu *vu, Site *site, HttpRequest *http, Err *e)
 
 // ---- recording
 
-static void record(Vu *vu, Site *site, const HttpResponse *resp)
+// Undoes the coding of a body that checks or extractions will look at. One that does not decode is
+// a failed request, as in k6, not only a failed check. A coding not known here is no error, but the
+// body cannot be looked at.
+static void decode_body(Vu *vu, const Site *site)
 {
+    HttpResponse *resp = &vu->response;
+    vu->answer_body = (Slice){0};
+    if (!site->request->needs_body || resp->status == 0) {
+        return;
+    }
+    int rc =
+        http_decode_body(&resp->head, buf_slice(&resp->body), &vu->decoded, &vu->answer_body, NULL);
+    if (rc != 0) {
+        vu->answer_body = (Slice){0};
+    }
+    if (rc != 0 && rc != ERR_UNSUPPORTED && resp->error_code == NET_OK) {
+        resp->error_code = NET_DECOMPRESSION;
+    }
+}
+
+// Of vu->response.
+static void record(Vu *vu, Site *site)
+{
+    decode_body(vu, site);
+    const HttpResponse *resp = &vu->response;
     const HttpTimings *t = &resp->timings;
     Outcome *o = site_outcome(vu, site, resp);
     bool failed = !o->expected;
@@ -129,12 +152,8 @@ static bool check_and_extract(Vu *vu, Site *site, const HttpResponse *resp)
         .status = resp->status,
         .head = resp->status ? &resp->head : NULL,
         .duration_ns = http_timings_duration(&resp->timings),
+        .body = vu->answer_body,
     };
-    if (resp->status && http_decode_body(&resp->head, buf_slice(&resp->body), &vu->decoded,
-                                         &answer.body, NULL) != 0) {
-        // Coded bytes that do not decode are no body: checks on it fail.
-        answer.body = (Slice){0};
-    }
     for (size_t i = 0; i < r->check_count; i++) {
         recorder_rate(site->checks[i], check_holds(&r->checks[i], &answer, &vu->url));
     }
@@ -190,7 +209,7 @@ static void on_hop(void *ctx, const FetchHop *hop, const HttpResponse *resp)
     Following *f = ctx;
     f->rc = hop->rc;
     if (hop->rc != ERR_CANCELLED && !is_own_failure(resp, hop->rc)) {
-        record(f->vu, f->site, resp);
+        record(f->vu, f->site);
     }
 }
 
@@ -234,7 +253,7 @@ static int follow(Vu *vu, Site *site, const HttpRequest *http, Err *e)
     if (rc != 0 && f.rc == 0) {
         // No hop was made: the host was refused, or Location is no URL.
         fail_unsent(vu, rc);
-        record(vu, site, resp);
+        record(vu, site);
     }
     return rc;
 }
@@ -253,7 +272,7 @@ int vu_request(Vu *vu, Site *site, bool *ret_failed, Err *e)
         rc = send_request(vu, &http, e);
     }
     if (rc != ERR_CANCELLED && !is_own_failure(resp, rc)) {
-        record(vu, site, resp);
+        record(vu, site);
         vu->first_request = false;
         if (rc == 0 && site->request->max_redirects > 0 && is_redirect(resp)) {
             rc = follow(vu, site, &http, e);

@@ -132,12 +132,15 @@ static Slice kind_name(Arena *arena, Labels labels)
 {
     Slice status = labels_get(labels, SLICE("status")), words = labels_get(labels, SLICE("error"));
     Slice code = labels_get(labels, SLICE("error_code"));
-    int64_t number = 0;
-    bool answered = slice_to_i64(status, &number) == 0 && number >= 100;
-    if (answered) {
+    int64_t number = 0, answer = 0;
+    bool answered = slice_to_i64(status, &answer) == 0 && answer >= 100;
+    bool coded = slice_to_i64(code, &number) == 0;
+    // An answer may begin well and then break off, or not decode: the code says so. k6's code of a
+    // status is 1000 above it.
+    if (answered && (!coded || number == 1000 + answer)) {
         return arena_printf(arena, "HTTP %.*s", SLICE_FMT(status));
     }
-    if (slice_to_i64(code, &number) == 0) {
+    if (coded) {
         return words.len ? arena_printf(arena, "%.*s: %.*s", SLICE_FMT(code), SLICE_FMT(words))
                          : arena_printf(arena, "%.*s: %s", SLICE_FMT(code), error_class(number));
     }
