@@ -16,6 +16,16 @@ static bool has_dots(Slice path)
     return false;
 }
 
+static bool is_ascii(Slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.ptr[i] >= 0x80) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     Slice line;
@@ -35,8 +45,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (relative && has_dots(url.path)) {
             die("fuzz location: dots are left in '%.*s'", SLICE_FMT(buf_slice(&out)));
         }
-        if (url_resolve(&base, buf_slice(&out), &again, &e) != 0 ||
-            !slice_eq(buf_slice(&out), buf_slice(&again))) {
+        // A host beyond ASCII stays as it is in a relative reference, and is escaped in an absolute
+        // one. No guard rail lets either through.
+        if (is_ascii(url.host) && (url_resolve(&base, buf_slice(&out), &again, &e) != 0 ||
+                                   !slice_eq(buf_slice(&out), buf_slice(&again)))) {
             die("fuzz location: '%.*s' does not resolve to itself", SLICE_FMT(buf_slice(&out)));
         }
     } else if (e.text[0] == '\0') {

@@ -86,9 +86,10 @@ class Ended:
         return [(o["verdict"], o["reason"], o["method"]) for o in self.report()["objectives"]]
 
     def expect_run(self, code):
-        """That code, or 113 when this machine was too busy for the run to be valid."""
+        """That code, or 113 when the machine was too busy, or spread few requests over seconds."""
         self.expect((code, 113))
-        assert self.code == code or self.report()["run"]["status"] == "invalid", self.objectives()
+        assert self.code == code or (
+            self.report()["verdict"]["status"] in ("invalid", "not proven")), self.objectives()
         return self
 
     def expect(self, codes, *words):
@@ -278,7 +279,7 @@ def coded(body, coding=b"gzip"):
 
 LOOKS = "checks: [{body: {contains: needle}}]\n"
 # Undoing one takes the generator's time, so that others may time out on a slow machine.
-hostile("gzip bomb", answering(coded(gzip.compress(bytes(64 << 20), 9))), ("1701", "1050"), LOOKS)
+hostile("gzip bomb", answering(coded(gzip.compress(bytes(65 << 20), 9))), ("1701", "1050"), LOOKS)
 hostile("gzip that is none", answering(coded(b"not gzip at all")), "1701", LOOKS)
 hostile("gzip cut short", answering(coded(gzip.compress(b"needle" * 999)[:40])), "1701", LOOKS)
 
