@@ -98,8 +98,14 @@ static void on_event(void *ctx, int64_t at_ns, Slice kind, Slice text)
 static Slice target_of(Session *s)
 {
     const PlanEnvironment *env = s->options.plan->environment;
-    if (s->options.target.len > 0 || !env) {
+    if (s->options.target.len > 0) {
         return s->options.target;
+    }
+    if (!env || env->base_url.len == 0) {
+        // A plan without environment, such as a bare --url: the fixed part of its first URL.
+        const Plan *plan = s->options.plan;
+        const Template *url = plan->request_count > 0 ? &plan->requests[0].url : NULL;
+        return url && url->part_count > 0 ? url->parts[0].text : (Slice){0};
     }
     return slice_trim(
         arena_printf(s->arena, "%.*s %.*s", SLICE_FMT(env->name), SLICE_FMT(env->base_url)));
@@ -115,7 +121,7 @@ static int make_info(Session *s, double scale, RunInfo *info, Err *e)
     session_environment(&environment, s->options.version);
     *info = (RunInfo){
         .kind = SLICE("loadtest"),
-        .name = plan->name,
+        .name = plan->name.len > 0 ? plan->name : SLICE("load test"),
         .target = target_of(s),
         .group = s->options.group,
         .plan_json = plan->canonical_json,

@@ -163,23 +163,37 @@ static void change_row(Screen *s, TextTable *t, const ChangeVerdict *c)
               report_change_tone(c));
 }
 
+// What decides, and what changed: a screen is short, the other rows are in every other format.
+static bool worth_a_row(const ChangeVerdict *c)
+{
+    bool changed = c->value == CHANGE_SLOWER || c->value == CHANGE_FASTER;
+    return c->decides || c->measure == MEASURE_P95 || (changed && c->measure == MEASURE_ERROR_RATE);
+}
+
 static void write_changes(Screen *s)
 {
     static const char *const names[] = {"endpoint", "measure",  "base", "candidate",
                                         "vs base",  "interval", "",     ""};
     const ReportModel *m = s->m;
-    size_t count = report_change_count(m), shown = shown_rows(count);
+    const Judgement *j = m->in.judgement;
+    size_t count = 0;
+    for (size_t i = 0; i < report_change_count(m); i++) {
+        count += worth_a_row(&j->changes[i]);
+    }
     if (count == 0) {
         return;
     }
     heading(s, "Against the baseline");
     TextTable *t = text_table(s->arena, "llrrrlll");
     heads(t, names);
-    for (size_t i = 0; i < shown; i++) {
-        change_row(s, t, &m->in.judgement->changes[i]);
+    size_t shown = shown_rows(count), rows = 0;
+    for (size_t i = 0; i < report_change_count(m) && rows < shown; i++) {
+        if (worth_a_row(&j->changes[i])) {
+            change_row(s, t, &j->changes[i]);
+            rows++;
+        }
     }
     finish(s, t, shown, count);
-    const Judgement *j = m->in.judgement;
     if (j->culprit.len > 0) {
         buf_printf(s->out, "  %.*s carries %.*s of the change in time spent\n",
                    SLICE_FMT(clean(s, j->culprit)),
