@@ -76,6 +76,9 @@ static int add_latest(Ledger *ledger, Ids *ids, Slice part, Err *e)
     int64_t commands = -1;
     size_t before = ids->count;
     for (size_t i = 0; i < count; i++) {
+        if (slice_eq_cstr(items[i].info.kind, "imported")) {
+            continue; // nothing that ran here
+        }
         Slice id = slice_from_cstr(items[i].info.id);
         Slice its_group = items[i].info.group.len > 0 ? items[i].info.group : id;
         if (!slice_eq(its_group, group)) {

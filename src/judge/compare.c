@@ -10,6 +10,9 @@
 
 enum { RUNS_FOR_TEST = 3 }; // a side, from which on the runs' own scatter is believed
 
+// What decides: the middle, which few runs pin down, and the tail, which users feel.
+static const ChangeMeasure DECISIVE[] = {MEASURE_P50, MEASURE_P95};
+
 // Chance that `needed` plans for of finding a change of the margin.
 #define NEEDED_POWER 0.8
 
@@ -239,6 +242,7 @@ static void decide(const Work *w, ChangeVerdict *v, double p)
     if (v->value == CHANGE_NOT_COMPARABLE || isnan(p)) {
         return;
     }
+    v->value = CHANGE_NO_DIFFERENCE_SHOWN;
     bool more_is_better = v->measure == MEASURE_THROUGHPUT;
     bool large = fmax(v->ratio, 1 / v->ratio) >= 1 + v->margin;
     if (p < w->o.alpha && large) {
@@ -246,26 +250,27 @@ static void decide(const Work *w, ChangeVerdict *v, double p)
     }
 }
 
-static const double *logs_of(const Work *w, const EndpointRun *runs, size_t n)
+static const double *logs_of(const Work *w, const EndpointRun *runs, size_t n, ChangeMeasure m)
 {
-    double *x = values_of(w->arena, runs, n, MEASURE_P95);
+    double *x = values_of(w->arena, runs, n, m);
     for (size_t i = 0; i < n; i++) {
         x[i] = log(x[i]);
     }
     return x;
 }
 
-// Tests the p95 of all endpoints anew with a variance that they share (pooled.h).
+// Tests one measure of all endpoints anew with a variance that they share (pooled.h).
 static void test_together(const Work *w, ChangeVerdict **primary, const Rows *rows, size_t n)
 {
+    ChangeMeasure m = primary[0]->measure;
     PooledInput in = {.baseline_runs = w->baseline.count, .candidate_runs = w->candidate.count};
     const double **before = ARENA_ARRAY(w->arena, const double *, n);
     const double **after = ARENA_ARRAY(w->arena, const double *, n);
     ChangeVerdict **tested = ARENA_ARRAY(w->arena, ChangeVerdict *, n);
     for (size_t i = 0; i < n; i++) {
         if (!isnan(primary[i]->p)) {
-            before[in.endpoints] = logs_of(w, rows[i].baseline, in.baseline_runs);
-            after[in.endpoints] = logs_of(w, rows[i].candidate, in.candidate_runs);
+            before[in.endpoints] = logs_of(w, rows[i].baseline, in.baseline_runs, m);
+            after[in.endpoints] = logs_of(w, rows[i].candidate, in.candidate_runs, m);
             tested[in.endpoints++] = primary[i];
         }
     }
@@ -287,8 +292,8 @@ static void test_together(const Work *w, ChangeVerdict **primary, const Rows *ro
     }
 }
 
-// Benjamini and Hochberg over the p95 of all endpoints, each direction a family of its own: a
-// false "slower" is what a gate must not give.
+// Benjamini and Hochberg over the decisive measures of all endpoints, each direction a family of
+// its own: a false "slower" is what a gate must not give.
 static void decide_primary(const Work *w, ChangeVerdict **primary, size_t n)
 {
     double *p = ARENA_ARRAY(w->arena, double, n + 1);
@@ -368,8 +373,10 @@ static void name_culprit(ChangeSet *set, size_t endpoints)
 {
     set->culprit_share = -2; // below every share: p95 may rise where the mean fell
     for (int wanted = CHANGE_SLOWER; wanted >= CHANGE_FASTER && !set->culprit_change; wanted--) {
-        for (size_t i = 0; i < endpoints; i++) {
-            const ChangeVerdict *v = &set->changes[i * MEASURE_COUNT + MEASURE_P95];
+        for (size_t k = 0; k < endpoints * COUNT_OF(DECISIVE); k++) {
+            ChangeMeasure m = DECISIVE[COUNT_OF(DECISIVE) - 1 - k % COUNT_OF(DECISIVE)];
+            const ChangeVerdict *v =
+                &set->changes[k / COUNT_OF(DECISIVE) * MEASURE_COUNT + (size_t)m];
             if ((int)v->value == wanted && v->share > set->culprit_share) {
                 set->culprit = v->endpoint;
                 set->culprit_share = v->share;
@@ -407,8 +414,8 @@ static void compare_endpoint(const Work *w, const Rows *rows, Slice endpoint, Ch
         if (m <= MEASURE_MEAN && rows->candidate[0].corrected) {
             out[m].metric = SLICE("http_req_corrected_duration");
         }
-        if (m != MEASURE_P95 && m != MEASURE_ERROR_RATE) {
-            decide(w, &out[m], out[m].p);
+        if (m != MEASURE_ERROR_RATE) {
+            decide(w, &out[m], out[m].p); // the decisive ones once more, together
         }
     }
 }
@@ -455,23 +462,28 @@ static void compare_all(const Work *w)
     names[endpoints == 1 ? 1 : endpoints] = (Slice){0};
     set->changes = ARENA_ARRAY(w->arena, ChangeVerdict, groups * MEASURE_COUNT);
     set->count = groups * MEASURE_COUNT;
-    ChangeVerdict **primary = ARENA_ARRAY(w->arena, ChangeVerdict *, primaries);
+    // Measure by measure, so that each is a run of endpoints.
+    ChangeVerdict **primary =
+        ARENA_ARRAY(w->arena, ChangeVerdict *, primaries * COUNT_OF(DECISIVE));
     double *cost = ARENA_ARRAY(w->arena, double, primaries);
     Rows *all_rows = ARENA_ARRAY(w->arena, Rows, groups);
     for (size_t i = 0; i < groups; i++) {
         ChangeVerdict *out = &set->changes[i * MEASURE_COUNT];
         all_rows[i] = measure_rows(w, names[i]);
         compare_endpoint(w, &all_rows[i], names[i], out);
-        if (i < primaries) {
-            primary[i] = &out[MEASURE_P95];
-            cost[i] = cost_change(w, &all_rows[i]);
-        } else {
-            decide(w, &out[MEASURE_P95], out[MEASURE_P95].p); // informs only
-            out[MEASURE_ERROR_RATE].decides = false;
+        if (i == primaries) {
+            out[MEASURE_ERROR_RATE].decides = false; // all requests: informs only
+            break;
+        }
+        cost[i] = cost_change(w, &all_rows[i]);
+        for (size_t d = 0; d < COUNT_OF(DECISIVE); d++) {
+            primary[d * primaries + i] = &out[DECISIVE[d]];
         }
     }
-    test_together(w, primary, all_rows, primaries);
-    decide_primary(w, primary, primaries);
+    for (size_t d = 0; d < COUNT_OF(DECISIVE); d++) {
+        test_together(w, primary + d * primaries, all_rows, primaries);
+    }
+    decide_primary(w, primary, primaries * COUNT_OF(DECISIVE));
     set_shares(cost, primaries, set->changes);
     for (size_t i = 0; i < set->count; i++) {
         set->changes[i].reason = reason_words(w, &set->changes[i]);

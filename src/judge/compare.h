@@ -3,11 +3,12 @@
 //     CompareOptions options = {.margin = 0.05};
 //     ChangeSet set = compare_runs(arena, baseline, 3, candidate, 3, &options);
 //
-// From three runs a side: Welch's test on the logarithms of the runs' p95 (from three endpoints on
-// a moderated t, which lets them share their variance), Benjamini and Hochberg over the endpoints.
+// From three runs a side: Welch's test on the logarithms of the runs' p50 and p95 (from three
+// endpoints on a moderated t, which lets them share their variance), Benjamini and Hochberg over
+// both measures of all endpoints.
 // With fewer, what one run shows of its own scatter (blocks of seconds) plus an assumed run-to-run
 // variation, a larger margin, and the words "single run". An endpoint is slower when the test says
-// so and the change is at least the margin; p95 alone decides, everything else informs, except
+// so and the change is at least the margin; p50 and p95 decide, everything else informs, except
 // errors that rose beyond doubt. docs/internals/compare.md has the reasons and the measured error
 // rates.
 #ifndef JUDGE_COMPARE_H

@@ -26,15 +26,15 @@ static void warn(Work *w, Slice text)
 int judge_exit_code(JudgeStatus status)
 {
     switch (status) {
-    case JUDGE_PASS: return EXIT_CODE_PASS;
-    case JUDGE_SLO_BREACHED: return EXIT_CODE_THRESHOLDS;
-    case JUDGE_REGRESSION: return EXIT_CODE_REGRESSION;
-    case JUDGE_PARTIAL: return EXIT_CODE_PARTIAL;
+    case JUDGE_PASS: return EXIT_PASS;
+    case JUDGE_SLO_BREACHED: return EXIT_THRESHOLDS;
+    case JUDGE_REGRESSION: return EXIT_REGRESSION;
+    case JUDGE_PARTIAL: return EXIT_PARTIAL;
     case JUDGE_INVALID:
-    case JUDGE_NOT_PROVEN: return EXIT_CODE_NOT_PROVEN;
+    case JUDGE_NOT_PROVEN: return EXIT_NOT_PROVEN;
     case JUDGE_ERROR: break;
     }
-    return EXIT_CODE_ERROR;
+    return EXIT_ERROR;
 }
 
 // Iterations and VUs alone are no measurement: a plan whose VUs only think must not pass. Totals

@@ -11,16 +11,8 @@
 #define JUDGE_JUDGE_H
 
 #include "judge/compare.h"
+#include "judge/exit_code.h"
 #include "judge/slo_eval.h"
-
-enum {
-    EXIT_CODE_PASS = 0,
-    EXIT_CODE_ERROR = 1,        // no run, or no request
-    EXIT_CODE_THRESHOLDS = 99,  // an objective or threshold is breached (k6's code)
-    EXIT_CODE_REGRESSION = 112, // slower than the baseline, or more errors
-    EXIT_CODE_NOT_PROVEN = 113, // too little was measured, or by a generator at its limit
-    EXIT_CODE_PARTIAL = 114,    // the run ended early; what ran is fine
-};
 
 typedef struct JudgeInput {
     const RunData *const *candidate; // oldest first; objectives are judged on each run

@@ -8,6 +8,8 @@ enum {
     RARE_HITS = 20, // fewer: how much they cluster is read from a more frequent indicator
 };
 
+#define SLOW_QUANTILE 0.9 // the more frequent indicator: slower than this quantile
+
 static bool is_request_trend(const Selection *s, Slice metric)
 {
     return s->kind == METRIC_TREND && slice_starts_with(metric, SLICE("http_req_"));
@@ -74,8 +76,10 @@ static BlockCount *bad_events(Arena *arena, const RunData *run, const Slo *slo, 
 }
 
 // How much slow requests cluster, seen on the slowest tenth when the slow ones are too few to show
-// it themselves (stat/effective.h).
-static double design_floor(Arena *arena, const Selection *s, const BlockCount *counts)
+// it themselves (stat/effective.h). What carries over is how much the rate varies from block to
+// block relative to itself: with h hits expected in a block and relative variance c^2 the design
+// effect is 1 + h c^2, so it shrinks with the share that the limit allows.
+static double design_floor(Arena *arena, const Selection *s, const BlockCount *counts, double limit)
 {
     uint64_t hits = 0;
     for (size_t i = 0; i < s->intervals; i++) {
@@ -87,14 +91,16 @@ static double design_floor(Arena *arena, const Selection *s, const BlockCount *c
     Hist h;
     hist_init(&h);
     selection_hist(s, &h);
-    double p90 = hist_quantile(&h, 0.9);
+    double slow = hist_quantile(&h, SLOW_QUANTILE);
     hist_done(&h);
-    if (isnan(p90)) {
+    if (isnan(slow)) {
         return 1;
     }
-    BlockCount *slowest = selection_above(arena, s, (int64_t)p90);
+    BlockCount *slowest = selection_above(arena, s, (int64_t)slow);
     EffectiveRate r = effective_rate(slowest, s->intervals, 1);
-    return r.design_known ? r.design_effect : 1;
+    double carried = 1 + (r.design_effect - 1) * fmin(1, limit / (1 - SLOW_QUANTILE));
+    // And h hits make no clump of more than h; one more may have been missed.
+    return r.design_known ? fmin(carried, (double)hits + 1) : 1;
 }
 
 static void set_budget(const Slo *slo, SloVerdict *v)
@@ -229,7 +235,7 @@ SloVerdict slo_eval(Arena *arena, const RunData *run, const Slo *slo, const SloO
                     .interval_s = s.interval_s,
                     .limit = 1 - slo->target,
                     .at_most = true,
-                    .design_min = design_floor(arena, &s, bad),
+                    .design_min = design_floor(arena, &s, bad, 1 - slo->target),
                     .alpha = slo_alpha(options)};
     if (slo->budgeting == SLO_OCCURRENCES) {
         share_judge(arena, &ask, &v);

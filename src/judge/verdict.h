@@ -87,8 +87,8 @@ typedef enum ChangeValue {
 } ChangeValue;
 
 typedef enum ChangeMeasure {
-    MEASURE_P50,
-    MEASURE_P95, // the primary one: the only measure that decides
+    MEASURE_P50, // decides, as p95 does
+    MEASURE_P95,
     MEASURE_P99,
     MEASURE_MEAN,
     MEASURE_ERROR_RATE,
@@ -107,10 +107,10 @@ typedef struct ChangeVerdict {
     double difference;
     Interval interval; // of the ratio; of the difference for error rates
     double p;          // one-sided, in the direction of the estimate; NaN: nothing was tested
-    double p_adjusted; // Benjamini and Hochberg over the endpoints; NaN for informative measures
+    double p_adjusted; // Benjamini and Hochberg over all that decides; NaN for informative measures
     Slice method;      // "Welch on logarithms, 3 against 3 runs"
     bool single_run;   // one run on a side: the words "single run" belong beside the numbers
-    bool decides;      // counts for the gate: p95 of an endpoint (and error rates that exploded)
+    bool decides;      // counts for the gate: p50, p95 of an endpoint (and errors that exploded)
     ChangeValue value;
     bool equivalent; // shown to be equal within `margin` (two one-sided tests)
     double margin;   // smallest change that counts, as a share: 0.05

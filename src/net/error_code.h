@@ -29,7 +29,7 @@ typedef enum NetErrorCode {
     NET_TLS_HOSTNAME = 1311,        // certificate for another name
     NET_HTTP_4XX_FIRST = 1400,      // 1000 + status
     NET_HTTP_5XX_LAST = 1599,       //
-    NET_H2_GOAWAY_FIRST = 1610,     // + the code of RFC 9113 section 7 (1611 PROTOCOL_ERROR ...)
+    NET_H2_GOAWAY_FIRST = 1610,     // + 1 + RFC 9113 section 7's code: 1611 NO_ERROR ...
     NET_H2_STREAM_FIRST = 1630,     //
     NET_H2_CONNECTION_FIRST = 1650, //
     NET_DECOMPRESSION = 1701,       // the body does not decode as its Content-Encoding says

@@ -167,7 +167,10 @@ static void change_row(Screen *s, TextTable *t, const ChangeVerdict *c)
 static bool worth_a_row(const ChangeVerdict *c)
 {
     bool changed = c->value == CHANGE_SLOWER || c->value == CHANGE_FASTER;
-    return c->decides || c->measure == MEASURE_P95 || (changed && c->measure == MEASURE_ERROR_RATE);
+    if (c->measure == MEASURE_ERROR_RATE) {
+        return changed;
+    }
+    return c->decides || c->measure == MEASURE_P95;
 }
 
 static void write_changes(Screen *s)

@@ -65,6 +65,7 @@ EffectiveRate effective_rate(const BlockCount *seconds, size_t count, double des
     if (r.blocks > 1 && binomial > 0) {
         double variance = squares * blocks / (blocks - 1) / (n * n);
         r.design_effect = fmax(r.design_effect, variance / binomial);
+        r.varies = true;
         r.design_known = r.blocks >= BLOCKS_KNOWN_MIN;
     }
     r.n_effective = n / r.design_effect;
@@ -73,7 +74,7 @@ EffectiveRate effective_rate(const BlockCount *seconds, size_t count, double des
 
 double effective_n(const EffectiveRate *r, double confidence)
 {
-    if (r->n < 2 || r->blocks < 2) {
+    if (r->n < 2 || r->blocks < 2 || !r->varies) {
         return r->n_effective;
     }
     double tail = (1 - confidence) / 2;

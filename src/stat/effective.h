@@ -40,6 +40,7 @@ typedef struct EffectiveRate {
     double design_effect; // >= design_min
     double n_effective;   // n / design_effect
     size_t blocks;
+    bool varies; // some hits, not only hits: the design effect was estimated from the blocks
     // False when the design effect could not be seen: fewer than five blocks, or no hit, or nothing
     // but hits. It then is design_min if that is larger than what was seen.
     bool design_known;
@@ -50,7 +51,8 @@ typedef struct EffectiveRate {
 EffectiveRate effective_rate(const BlockCount *seconds, size_t count, double design_min);
 
 // n_effective times (t with n - 1 over t with blocks - 1 degrees of freedom) squared: what an
-// interval of that confidence must use.
+// interval of that confidence must use, because the design effect was guessed from few blocks.
+// Where nothing was guessed (no hit, or nothing but hits) it is n_effective.
 double effective_n(const EffectiveRate *r, double confidence);
 
 Interval effective_rate_interval(const EffectiveRate *r, double confidence);
