@@ -32,6 +32,7 @@ http {{
     client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/fcgi;
     uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
     gzip_static on;
+    ssl_protocols TLSv1.2 TLSv1.3;
     ssl_certificate {dir}/cert.pem; ssl_certificate_key {dir}/key.pem;
     server {{
         listen 127.0.0.1:{plain}; listen 127.0.0.1:{tls} ssl; listen 127.0.0.1:{tls2} ssl http2;
