@@ -3,6 +3,7 @@
 #
 #   tools/install_deps.sh build          compiler, Meson, libraries
 #   tools/install_deps.sh build check    and what only the tests need
+#   tools/install_deps.sh npm            what the tests run against, from npm, into build/npm
 #
 # Needs root or sudo, and only when something is missing. On Debian 12, yyjson and llhttp come from
 # Debian 13's archive, from the same mirror that the machine already uses: the added source is pinned
@@ -29,23 +30,51 @@ if [ "${VERSION_ID:-}" != 12 ]; then
 fi
 
 packages=""
+peers=no
 for set in "$@"; do
     case $set in
+    npm)
+        peers=yes
+        packages+=" npm"
+        ;;
     build) packages+=" $BUILD" ;;
     check) packages+=" $CHECK" ;;
     full) packages+=" $FULL" ;;
     *)
-        echo "usage: tools/install_deps.sh build|check|full ..." >&2
+        echo "usage: tools/install_deps.sh build|check|full|npm ..." >&2
         exit 2
         ;;
     esac
 done
 
+# Official SDKs, a third-party fake provider and MCP's suite, pinned by test/npm/package-lock.json.
+# --ignore-scripts: nothing of theirs runs at installation; node itself comes along as a package,
+# because Debian 12's is older than some of them want.
+install_peers() {
+    local from to
+    from=$(cd "$(dirname "$0")/../test/npm" && pwd)
+    to=$(cd "$(dirname "$0")/.." && pwd)/build/npm
+    if cmp -s "$from/package-lock.json" "$to/.installed"; then
+        return
+    fi
+    echo "installing with npm into build/npm: $(grep -c '"integrity"' "$from/package-lock.json") packages"
+    mkdir -p "$to"
+    rm -f "$to/.installed"
+    cp "$from/package.json" "$from/package-lock.json" "$to/"
+    if ! (cd "$to" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >"$to/npm.log" 2>&1
+    then
+        tail -n 20 "$to/npm.log" >&2
+        echo "install_deps: npm failed; its last words are above" >&2
+        exit 1
+    fi
+    cp "$from/package-lock.json" "$to/.installed"
+}
+
 # A program that is already there by another road (a newer Go, say) needs no package.
 has_command() {
     case $1 in
     golang-go) command -v go ;;
-    python3 | git | curl | openssl | valgrind | clang | wrk | gcc | meson) command -v "$1" ;;
+    npm | python3 | git | curl | openssl | valgrind | clang | wrk | gcc | meson) command -v "$1" ;;
     *) false ;;
     esac >/dev/null 2>&1
 }
@@ -58,6 +87,7 @@ for package in $packages; do
     fi
 done
 if [ -z "$missing" ]; then
+    [ $peers = no ] || install_peers
     exit 0
 fi
 
@@ -120,3 +150,4 @@ for service in nginx prometheus prometheus-node-exporter; do
         $sudo systemctl disable --now "$service" >/dev/null 2>&1 || true
     fi
 done
+[ $peers = no ] || install_peers
