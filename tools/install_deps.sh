@@ -11,7 +11,7 @@
 set -euo pipefail
 
 BUILD="gcc libc6-dev pkg-config meson ninja-build python3 ca-certificates
-  libyaml-dev libyyjson-dev libllhttp-dev libssl-dev libnghttp2-dev libsqlite3-dev
+  libyaml-dev libyyjson-dev libllhttp-dev libssl-dev libcurl4-openssl-dev libnghttp2-dev libsqlite3-dev
   zlib1g-dev libbrotli-dev libzstd-dev libsnappy-dev"
 CHECK="libcmocka-dev nginx-light prometheus golang-go curl nghttp2-client python3-jsonschema
   libxml2-utils openssl git"
