@@ -13,7 +13,7 @@
 // mpsc_push from any thread; mpsc_pop from the one consumer thread.
 //
 // This header, mpsc.c and base's log level hold all atomics of the program: other modules build on
-// Mpsc, Waker and Flag.
+// Mpsc, Waker, Flag and Counter.
 #ifndef OS_MPSC_H
 #define OS_MPSC_H
 
@@ -40,6 +40,32 @@ typedef struct Flag {
 void flag_set(Flag *flag);
 void flag_clear(Flag *flag);
 bool flag_is_set(const Flag *flag);
+
+// A number that several threads change. Adding orders what was written before it (acquire and
+// release), so a reference count may be one.
+typedef struct Counter {
+    atomic_long value;
+} Counter;
+
+static inline void counter_init(Counter *c, long value)
+{
+    atomic_init(&c->value, value);
+}
+// Returns the new value.
+static inline long counter_add(Counter *c, long n)
+{
+    return atomic_fetch_add_explicit(&c->value, n, memory_order_acq_rel) + n;
+}
+static inline long counter_get(const Counter *c)
+{
+    return atomic_load_explicit(&c->value, memory_order_acquire);
+}
+// For a counter that one thread writes and others only read: no locked instruction.
+static inline void counter_own_add(Counter *c, long n)
+{
+    long value = atomic_load_explicit(&c->value, memory_order_relaxed);
+    atomic_store_explicit(&c->value, value + n, memory_order_release);
+}
 
 // Wakes a thread that sleeps in epoll on `fd`. waker_notify writes to the eventfd only when the
 // consumer has announced that it is about to sleep, so a busy consumer costs the producer one
