@@ -6,6 +6,7 @@
 import html.parser
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -44,9 +45,34 @@ class Page(html.parser.HTMLParser):
         self.open.pop()
 
 
+def luminance(colour):
+    """Relative luminance of #rgb or #rrggbb by WCAG 2.2."""
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * c for c in colour[1:])
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4
+              for v in (int(digits[i:i + 2], 16) / 255 for i in (0, 2, 4))]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def check_contrast(text):
+    """Lines and words of both themes: 4.5:1 (WCAG 2.2, 1.4.3), which includes the 3:1 of lines."""
+    themes = [dict(re.findall(r"--(\w+):(#[0-9a-f]+)", block))
+              for block in re.findall(r"\{([^{}]*--h9:[^{}]*)\}", text)]
+    assert len(themes) >= 2, "no light and dark theme"
+    for theme in themes:
+        lines = [name for name in theme if re.fullmatch(r"c\d|ink|soft", name)]
+        pairs = [(name, ground) for name in lines for ground in ("bg", "card")]
+        pairs += [(name, name + "bg") for name in ("good", "warn", "bad", "neutral")]
+        for name, ground in pairs:
+            low, high = sorted((luminance(theme[name]), luminance(theme[ground])))
+            ratio = (high + 0.05) / (low + 0.05)
+            assert ratio >= 4.5, f"{name} on {ground}: {ratio:.2f}:1"
+
+
 def check_html(path, charts):
+    text = path.read_text(encoding="utf-8")
+    check_contrast(text)
     page = Page()
-    page.feed(path.read_text(encoding="utf-8"))
+    page.feed(text)
     page.close()
     assert page.open == [], page.open
     assert page.charts >= charts, f"{path.name}: {page.charts} charts, {charts} expected"

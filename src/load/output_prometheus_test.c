@@ -84,7 +84,7 @@ static void nap(void)
 
 static void start(World *w)
 {
-    char listen[64], data[128], config[128], path[128];
+    char listen[64], data[256], config[256], path[192];
     (void)snprintf(path, sizeof path, "%s/prometheus.yml", w->directory);
     assert_int_equal(file_write(path, SLICE("global: {}\n"), NULL, NULL), 0);
     (void)snprintf(listen, sizeof listen, "--web.listen-address=127.0.0.1:%u", w->port);

@@ -1,7 +1,7 @@
 #include "report/html_style.h"
 
 // Colours: Okabe and Ito's eight, which stay apart without colour vision, darkened on white and
-// lightened on black until every line has the 3:1 contrast of WCAG 2.2, 1.4.11 (text: 4.5:1).
+// lightened on black until lines and words have the 4.5:1 contrast of WCAG 2.2, 1.4.3.
 // The heat map runs from the page's background towards its opposite in both themes, so "more" is
 // always what stands out; the levels are viridis cut where it would fade into the page.
 #define THEME_LIGHT                                                                                \
