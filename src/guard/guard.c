@@ -330,19 +330,37 @@ static bool ip_of(const struct sockaddr *address, unsigned char ip[HOST_IP_BYTES
     return false;
 }
 
-int guard_check_address(const Guard *guard, Slice host, const struct sockaddr *address, Err *e)
+// The rule that needs no environment. On success `ret_ip` and its text are set.
+static int check_special(Slice host, const struct sockaddr *address, HostForm *ret_ip,
+                         char ret_text[INET6_ADDRSTRLEN], AddressClass *ret_class, Err *e)
 {
-    const Scope *scope = &guard->scope;
-    HostForm ip = {.is_address = true};
-    char text[INET6_ADDRSTRLEN] = "";
-    if (!ip_of(address, ip.ip)) {
+    *ret_ip = (HostForm){.is_address = true};
+    if (!ip_of(address, ret_ip->ip)) {
         return refuse(e, GUARD_RULE_SPECIAL_ADDRESS, BUILT_IN, "", "'%.*s' is no internet address",
                       SLICE_FMT(host));
     }
-    (void)inet_ntop(AF_INET6, ip.ip, text, sizeof text);
-    AddressClass class = address_class(ip.ip);
-    if (is_never_a_target(class)) {
-        return refuse_class(class, host, text, e);
+    (void)inet_ntop(AF_INET6, ret_ip->ip, ret_text, INET6_ADDRSTRLEN);
+    *ret_class = address_class(ret_ip->ip);
+    return is_never_a_target(*ret_class) ? refuse_class(*ret_class, host, ret_text, e) : 0;
+}
+
+int guard_check_peer(Slice host, const struct sockaddr *address, Err *e)
+{
+    HostForm ip;
+    char text[INET6_ADDRSTRLEN] = "";
+    AddressClass class;
+    return check_special(host, address, &ip, text, &class, e);
+}
+
+int guard_check_address(const Guard *guard, Slice host, const struct sockaddr *address, Err *e)
+{
+    const Scope *scope = &guard->scope;
+    HostForm ip;
+    char text[INET6_ADDRSTRLEN] = "";
+    AddressClass class;
+    int special = check_special(host, address, &ip, text, &class, e);
+    if (special != 0) {
+        return special;
     }
     const ScopeHost *found = find_host(scope->production, scope->production_count, &ip);
     if (found) {

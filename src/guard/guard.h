@@ -112,6 +112,10 @@ MUST_USE int guard_check_host(const Guard *guard, Slice host, Err *e);
 MUST_USE int guard_check_address(const Guard *guard, Slice host, const struct sockaddr *address,
                                  Err *e);
 
+// For services that perfwright uses itself and puts under no load (metrics receivers, model
+// providers, MCP servers): any address but the ones that are never a target. From any thread.
+MUST_USE int guard_check_peer(Slice host, const struct sockaddr *address, Err *e);
+
 // Everything but GET, HEAD and OPTIONS, spelt exactly so (methods are case-sensitive).
 bool guard_method_writes(Slice method);
 bool guard_kind_is_known(Slice kind);

@@ -407,6 +407,30 @@ static void test_addresses(void **state)
     guard_destroy(guard);
 }
 
+static void test_peers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *address, *rule;
+    } cases[] = {
+        {"127.0.0.1", NULL},
+        {"10.1.2.3", NULL},
+        {"93.184.216.34", NULL},
+        {"169.254.169.254", GUARD_RULE_METADATA_ADDRESS},
+        {"168.63.129.16", GUARD_RULE_METADATA_ADDRESS},
+        {"169.254.3.4", GUARD_RULE_SPECIAL_ADDRESS},
+        {"224.0.0.251", GUARD_RULE_SPECIAL_ADDRESS},
+        {"0.0.0.0", GUARD_RULE_SPECIAL_ADDRESS},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct sockaddr_in v4 = {.sin_family = AF_INET};
+        Err e = {0};
+        assert_int_equal(inet_pton(AF_INET, cases[i].address, &v4.sin_addr), 1);
+        int rc = guard_check_peer(SLICE("metrics.test"), (const struct sockaddr *)&v4, &e);
+        expect_refusal(i, rc, &e, cases[i].rule);
+    }
+}
+
 static void test_the_administrators_environments(void **state)
 {
     (void)state;
@@ -498,6 +522,7 @@ int main(void)
         cmocka_unit_test(test_environments),
         cmocka_unit_test(test_host_count),
         cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_peers),
         cmocka_unit_test(test_the_administrators_environments),
         cmocka_unit_test(test_methods_that_write),
     };

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/units.h"
+#include "guard/guard.h"
 #include "load/output.h"
 #include "net/http.h"
 #include "net/tls.h"
@@ -237,6 +238,15 @@ static void note_refusal(PromOutput *o, int status, Slice words)
     }
 }
 
+// The guard's own refusal: no later attempt will be allowed either.
+static void note_forbidden(PromOutput *o, const Err *e)
+{
+    if (o->refused == 0) {
+        o->refusal = *e;
+        LOG(LOG_WARN, "metrics receiver may not be reached", log_err(e));
+    }
+}
+
 static Answer send_body(PromOutput *o, Slice body)
 {
     const HttpResponseLimits limits = {
@@ -255,7 +265,7 @@ static Answer send_body(PromOutput *o, Slice body)
     url_append_target(&target, &o->url);
     request.target = buf_slice(&target);
     Err e = {0};
-    (void)!http_client_do(o->client, &request, &response, &e);
+    int rc = http_client_do(o->client, &request, &response, &e);
     int status = response.status;
     Answer answer = ANSWER_LATER;
     // The status decides, whatever became of the body behind it. The specification says to try
@@ -265,6 +275,9 @@ static Answer send_body(PromOutput *o, Slice body)
     } else if (status != 0 && status < 500 && status != 429) {
         answer = ANSWER_REFUSED;
         note_refusal(o, status, buf_slice(&response.body));
+    } else if (rc == ERR_REFUSED) {
+        answer = ANSWER_REFUSED;
+        note_forbidden(o, &e);
     } else {
         LOG(LOG_DEBUG, "metrics receiver is not there", log_int("status", status), log_err(&e));
     }
@@ -571,6 +584,13 @@ static int open_spool(PromOutput *o, const OutputOptions *options, Err *e)
     return rc;
 }
 
+// A receiver is no target, but what no run may reach, its metrics may not reach either.
+static int allow(void *ctx, const NetAddr *addr, Slice host, Err *e)
+{
+    (void)ctx;
+    return guard_check_peer(host, &addr->u.any, e);
+}
+
 static int open_sender(PromOutput *o, Err *e)
 {
     int rc = http_origin_init(&o->origin, &o->url, e);
@@ -584,9 +604,13 @@ static int open_sender(PromOutput *o, Err *e)
         return rc;
     }
     static const NetResolver resolver = {resolve, NULL};
+    static const ConnectFilter filter = {allow, NULL};
     o->pool = fiber_pool_create(o->loop, &(FiberOptions){.stack_bytes = 256 << 10});
     o->http = http_context_create(&(HttpContextOptions){
-        .loop = o->loop, .resolver = &resolver, .tls = o->tls ? &o->connector : NULL});
+        .loop = o->loop,
+        .resolver = &resolver,
+        .filter = &filter,
+        .tls = o->tls ? &o->connector : NULL});
     o->client = http_client_create(o->http);
     o->fiber = fiber_spawn(o->pool, "metrics", send_fiber, o);
     if (!o->fiber) {

@@ -321,6 +321,25 @@ static void test_what_the_receiver_refuses_is_counted(void **state)
     assert_int_equal(dir_remove_all(w.directory, NULL), 0);
 }
 
+// Nothing is sent to where a cloud serves credentials: the address is refused before a socket is
+// opened.
+static void test_a_receiver_that_no_run_may_reach(void **state)
+{
+    (void)state;
+    World w;
+    OutputReport report;
+    Err e = {0};
+    world_open(&w);
+    (void)snprintf(w.url, sizeof w.url, "http://169.254.169.254/api/v1/write");
+    Output *out = open_output(&w, 60 * NS_PER_S);
+    send_one(out, 0, clock_wall(clock_real()));
+    assert_int_equal(output_stop(out, &report, &e), 0);
+    assert_int_equal(report.dropped, 5);
+    assert_int_equal(report.waiting, 0);
+    assert_non_null(strstr(report.warning, "169.254.169.254"));
+    assert_int_equal(dir_remove_all(w.directory, NULL), 0);
+}
+
 static void test_two_processes_to_one_receiver(void **state)
 {
     (void)state;
@@ -344,6 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_is_lost_or_doubled),
         cmocka_unit_test(test_what_the_receiver_refuses_is_counted),
+        cmocka_unit_test(test_a_receiver_that_no_run_may_reach),
         cmocka_unit_test(test_two_processes_to_one_receiver),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
