@@ -335,6 +335,7 @@ static int check_special(Slice host, const struct sockaddr *address, HostForm *r
                          char ret_text[INET6_ADDRSTRLEN], AddressClass *ret_class, Err *e)
 {
     *ret_ip = (HostForm){.is_address = true};
+    *ret_class = ADDRESS_UNSPECIFIED;
     if (!ip_of(address, ret_ip->ip)) {
         return refuse(e, GUARD_RULE_SPECIAL_ADDRESS, BUILT_IN, "", "'%.*s' is no internet address",
                       SLICE_FMT(host));

@@ -606,11 +606,10 @@ static int open_sender(PromOutput *o, Err *e)
     static const NetResolver resolver = {resolve, NULL};
     static const ConnectFilter filter = {allow, NULL};
     o->pool = fiber_pool_create(o->loop, &(FiberOptions){.stack_bytes = 256 << 10});
-    o->http = http_context_create(&(HttpContextOptions){
-        .loop = o->loop,
-        .resolver = &resolver,
-        .filter = &filter,
-        .tls = o->tls ? &o->connector : NULL});
+    o->http = http_context_create(&(HttpContextOptions){.loop = o->loop,
+                                                        .resolver = &resolver,
+                                                        .filter = &filter,
+                                                        .tls = o->tls ? &o->connector : NULL});
     o->client = http_client_create(o->http);
     o->fiber = fiber_spawn(o->pool, "metrics", send_fiber, o);
     if (!o->fiber) {
