@@ -142,6 +142,22 @@ static int value_from_doc(const Param *p, const Doc *d, ParamValue *ret_value, E
     return 0;
 }
 
+int param_read_value(const ParamTable *table, size_t index, const Doc *value, ParamValue *ret_value,
+                     Err *e)
+{
+    ParamValue fresh = *ret_value;
+    Err why = {0};
+    int rc = value_from_doc(&table->params[index], value, &fresh, e);
+    if (rc != 0) {
+        return rc;
+    }
+    if (param_check(table, index, fresh, &why) != 0) {
+        return doc_err(e, value, "%s", why.text);
+    }
+    *ret_value = fresh;
+    return 0;
+}
+
 int param_read(const ParamTable *table, const Doc *object, ParamValue *values, Err *e)
 {
     if (!object) {
@@ -162,12 +178,8 @@ int param_read(const ParamTable *table, const Doc *object, ParamValue *values, E
     }
     for (const Doc *m = doc_first(object); m; m = doc_next(m)) {
         size_t index = (size_t)param_find(table, m->key);
-        Err why = {0};
-        if ((rc = value_from_doc(&table->params[index], m, &fresh[index], e)) != 0) {
+        if ((rc = param_read_value(table, index, m, &fresh[index], e)) != 0) {
             return rc;
-        }
-        if (param_check(table, index, fresh[index], &why) != 0) {
-            return doc_err(e, m, "%s", why.text);
         }
     }
     memcpy(values, fresh, table->count * sizeof values[0]);

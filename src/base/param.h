@@ -66,6 +66,11 @@ MUST_USE int param_check(const ParamTable *table, size_t index, ParamValue value
 // `values` is unchanged.
 MUST_USE int param_read(const ParamTable *table, const Doc *object, ParamValue *values, Err *e);
 
+// One value from a document, for readers whose objects hold more than parameters. Wrong types and
+// ranges are errors at its place, and then *ret_value is unchanged.
+MUST_USE int param_read_value(const ParamTable *table, size_t index, const Doc *value,
+                              ParamValue *ret_value, Err *e);
+
 // Sets one parameter from text: "attempts", "5". With `running` only live ones: ERR_REFUSED.
 MUST_USE int param_set(const ParamTable *table, Slice name, Slice text, bool running,
                        ParamValue *values, Err *e);
