@@ -327,6 +327,9 @@ def dead_port():
         assert [k["kind"][:4] for k in report["errors"]] == ["1212"], report["errors"]
         assert report["totals"]["failed"] == report["totals"]["requests"] == 8
         home.run("gate", "latest").expect((99, 113))
+        # As fast as it can for a second: the generator is busy, but the port is what is broken.
+        url = ("--url", f"http://127.0.0.1:{port}/")
+        home.run("loadtest", *url, "--vus", "1", "--duration", "1s").expect((99, 113), "1212")
 
 
 @case

@@ -118,8 +118,8 @@ static void test_zsh_and_fish(void **state)
     static const char *const fish[] = {
         "complete -c perfwright -n __fish_use_subcommand -a gate -d 'Gate a pipeline'\n",
         "complete -c perfwright -n '__fish_seen_subcommand_from run' -a list -d 'List runs'\n",
-        "complete -c perfwright -n '__fish_seen_subcommand_from run; and "
-        "__fish_seen_subcommand_from list' -l format -s f -x -a 'text json' -d",
+        ("complete -c perfwright -n '__fish_seen_subcommand_from run; and "
+         "__fish_seen_subcommand_from list' -l format -s f -x -a 'text json' -d"),
     };
     require(&out, fish, COUNT_OF(fish));
     buf_done(&out);
@@ -135,8 +135,8 @@ static void test_manual_pages(void **state)
         ".Nm perfwright-run-list\n.Nd List runs\n",
         ".Nm perfwright run list\n.Op Ar options\n.Op Ar RUN\n",
         "One line.\n.Pp\n\\&.dot \\e first.\n",
-        ".It Fl f , Fl \\-format Ar CHOICE\nForm of what's printed: [any].\nOne of\n.Cm text,\n"
-        ".Cm json .\nDefault: text.\n",
+        (".It Fl f , Fl \\-format Ar CHOICE\nForm of what's printed: [any].\nOne of\n.Cm text,\n"
+         ".Cm json .\nDefault: text.\n"),
         ".Ev PERFWRIGHT_LABELS .\n",
         ".Dl perfwright run list \\-f json\n",
     };

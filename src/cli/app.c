@@ -5,6 +5,7 @@
 #include "base/utf8.h"
 
 // Words may quote a file or a server: nothing in them may drive the terminal.
+PRINTF_LIKE(2, 0)
 static void say(const char *prefix, const char *format, va_list args)
 {
     Buf text = buf_create(1 << 20);

@@ -127,8 +127,8 @@ static void test_words(void **state)
     static const char *const expected[] = {
         "the budget for requests is used up: 1000 of 1000 (guard.budget, set in plan.yaml:12)",
         "90 % of the budget for bytes is used: 1.8MB of 2MB (guard.budget, set in plan.yaml:12)",
-        "80 % of the budget for money is used: 8.00 of 10.00 EUR (guard.budget, set in "
-        "plan.yaml:12)",
+        ("80 % of the budget for money is used: 8.00 of 10.00 EUR (guard.budget, set in "
+         "plan.yaml:12)"),
     };
     Buf out = buf_create(1 << 10);
     BudgetNews news;

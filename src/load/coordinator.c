@@ -423,6 +423,10 @@ static void fill_health(Engine *engine)
     h->lateness_p95_ns = hist_quantile(late, 0.95);
     h->lateness_p99_ns = hist_quantile(late, 0.99);
     h->lateness_max_ns = late->count > 0 ? (double)late->max : NAN;
+    collector_sum(c, metric_info(M_HTTP_REQS)->name, all, &sum, late);
+    h->unanswered = sum.count > 0;
+    collector_sum(c, metric_info(M_DATA_RECEIVED)->name, all, &sum, late);
+    h->unanswered = h->unanswered && sum.count == 0;
     h->threads = (int)engine->shard_count;
     h->open_model = engine->open_model;
     h->due = engine->sums.due;

@@ -100,7 +100,8 @@ static Slice broken_rule(const HealthReport *r, Arena *a)
                             r->lateness_p95_ns / 1e6, lateness_limit_ns(r) / 1e6);
     }
     double saturated = mean((double)r->saturated_seconds, r->seconds);
-    if (!r->open_model && saturated > HEALTH_SATURATED_SHARE) {
+    // Refused at once, a closed model asks as fast as it can; there is no answer to be late for.
+    if (!r->open_model && !r->unanswered && saturated > HEALTH_SATURATED_SHARE) {
         return arena_printf(
             a,
             "a thread of the generator used its whole CPU in %.0f %% of the seconds: "

@@ -41,6 +41,7 @@ typedef struct HealthReport {
     int64_t seconds; // readings, of all threads together
     int threads;
     bool open_model;
+    bool unanswered;           // requests were made and not one byte came back
     int64_t due;               // open model: iterations that were due
     int64_t dropped_generator; // dropped because the generator was too late
     double lateness_p50_ns;    // of the timer; NaN without arrivals

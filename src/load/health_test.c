@@ -71,6 +71,9 @@ static void test_saturated_thread(void **state)
     assert_true(judged(r, NULL));
     r.saturated_seconds = 51;
     assert_false(judged(r, "whole CPU"));
+    r.unanswered = true; // a port that refuses keeps a generator busy, and is what there is to say
+    assert_true(judged(r, NULL));
+    r.unanswered = false;
     r.open_model = true; // lateness tells there
     assert_true(judged(r, NULL));
 }

@@ -20,6 +20,7 @@ static void note(PlanReader *r, const Doc *at, bool warning, const char *text)
                                          .text = arena_copy(r->arena, slice_from_cstr(text))};
 }
 
+PRINTF_LIKE(5, 0)
 static void note_at(PlanReader *r, const Doc *at, bool key, bool warning, const char *format,
                     va_list args)
 {

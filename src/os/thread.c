@@ -96,7 +96,7 @@ int thread_pin_self(int cpu, Err *e)
 void thread_set_timer_slack_ns(long slack_ns)
 {
     // Without this the kernel rounds every sleep up by 50 us to batch wake-ups.
-    (void)prctl(PR_SET_TIMERSLACK, (unsigned long)slack_ns);
+    (void)prctl(PR_SET_TIMERSLACK, (unsigned long)slack_ns, 0UL, 0UL, 0UL);
 }
 
 int thread_cpu_count(void)
