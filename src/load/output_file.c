@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "net/decode.h"
+#include "base/gzip.h"
 #include "os/thread.h"
 
 struct OutputFile {
@@ -44,7 +44,7 @@ static int write_piece(const OutputFile *f, Slice bytes, Err *e)
         return write_all(f, bytes, e);
     }
     Buf packed = buf_create(2 * OUTPUT_FILE_QUEUE_BYTES);
-    int rc = http_encode_gzip(bytes, &packed, e);
+    int rc = gzip_append(bytes, &packed, e);
     rc = rc != 0 ? rc : write_all(f, buf_slice(&packed), e);
     buf_done(&packed);
     return rc;

@@ -1,8 +1,9 @@
 #include "net/decode.h"
 
 #include <brotli/decode.h>
-#include <zlib.h>
 #include <zstd.h>
+
+#include "base/gzip.h"
 
 enum {
     PIECE_BYTES = 16 << 10, // what a decoder may write before the ceiling is asked again
@@ -35,90 +36,18 @@ static void keep(Buf *out, const char *at, size_t bytes)
     }
 }
 
-// ---- zlib
-
-static int inflate_member(z_stream *z, const char *coding, Buf *out, Err *e)
-{
-    for (;;) {
-        // At the ceiling the decoder gets one byte elsewhere: the end may follow without output.
-        unsigned char extra;
-        size_t room;
-        char *at = next_piece(out, &room);
-        z->next_out = at ? (Bytef *)at : &extra;
-        z->avail_out = at ? (uInt)room : 1;
-        int result = inflate(z, Z_NO_FLUSH);
-        size_t made = (at ? room : 1) - z->avail_out;
-        if (!at && made > 0) {
-            return bomb(out, e);
-        }
-        keep(out, at, made);
-        if (result == Z_STREAM_END) {
-            return 0;
-        }
-        if (result == Z_BUF_ERROR || (result == Z_OK && z->avail_in == 0 && z->avail_out > 0)) {
-            return broken(coding, "it is cut off", e);
-        }
-        if (result != Z_OK) {
-            return broken(coding, z->msg ? z->msg : "wrong bytes", e);
-        }
-    }
-}
-
-static int decode_zlib(const char *coding, int window_bits, Slice in, Buf *out, Err *e)
-{
-    z_stream z = {.next_in = (z_const Bytef *)(uintptr_t)in.ptr, .avail_in = (uInt)in.len};
-    if (in.len > UINT32_MAX || inflateInit2(&z, window_bits) != Z_OK) {
-        return err_set(e, ERR_LIMIT, "the %s body is too large", coding);
-    }
-    int rc = inflate_member(&z, coding, out, e);
-    // RFC 1952 section 2.2: a gzip file is a series of members.
-    while (rc == 0 && z.avail_in > 0 && window_bits > MAX_WBITS) {
-        rc = inflateReset(&z) == Z_OK ? inflate_member(&z, coding, out, e)
-                                      : broken(coding, "wrong bytes", e);
-    }
-    if (rc == 0 && z.avail_in > 0) {
-        rc = broken(coding, "bytes follow its end", e);
-    }
-    (void)inflateEnd(&z);
-    return rc;
-}
-
-int http_encode_gzip(Slice bytes, Buf *out, Err *e)
-{
-    z_stream z = {.next_in = (z_const Bytef *)(uintptr_t)bytes.ptr, .avail_in = (uInt)bytes.len};
-    if (bytes.len > UINT32_MAX || deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED,
-                                               MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
-        return err_set(e, ERR_LIMIT, "%zu bytes are too many to compress", bytes.len);
-    }
-    int result = Z_OK;
-    while (result == Z_OK) {
-        char *at = buf_reserve(out, PIECE_BYTES);
-        if (!at) {
-            break;
-        }
-        z.next_out = (Bytef *)at;
-        z.avail_out = PIECE_BYTES;
-        result = deflate(&z, Z_FINISH);
-        buf_commit(out, PIECE_BYTES - z.avail_out);
-    }
-    (void)deflateEnd(&z);
-    return result == Z_STREAM_END
-               ? 0
-               : err_set(e, ERR_LIMIT, "the compressed bytes are more than %zu", out->max);
-}
-
 // "deflate" is zlib's format (RFC 9110 section 8.4.1.2), but some servers send it without zlib's
 // header, and every browser takes that too.
 static int decode_deflate(Slice in, Buf *out, Err *e)
 {
     const unsigned char *b = (const unsigned char *)in.ptr;
-    bool header = in.len >= 2 && (b[0] & 0x0F) == Z_DEFLATED && (b[0] * 256 + b[1]) % 31 == 0;
-    return decode_zlib("deflate", header ? MAX_WBITS : -MAX_WBITS, in, out, e);
+    bool header = in.len >= 2 && (b[0] & 0x0F) == 8 && (b[0] * 256 + b[1]) % 31 == 0;
+    return inflate_append(header ? INFLATE_ZLIB : INFLATE_RAW, in, out, e);
 }
 
 static int decode_gzip(Slice in, Buf *out, Err *e)
 {
-    return decode_zlib("gzip", MAX_WBITS + 16, in, out, e);
+    return inflate_append(INFLATE_GZIP, in, out, e);
 }
 
 // ---- brotli

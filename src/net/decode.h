@@ -23,8 +23,4 @@ MUST_USE int http_decode_body(const HttpHead *head, Slice body, Buf *plain, Slic
 // One coding by its name, appended to `out`. Codes as above.
 MUST_USE int http_decode(Slice coding, Slice bytes, Buf *out, Err *e);
 
-// The other way, for files and bodies of our own: appends the bytes as one gzip member. Members one
-// behind another are a gzip file too (RFC 1952 section 2.2). ERR_LIMIT.
-MUST_USE int http_encode_gzip(Slice bytes, Buf *out, Err *e);
-
 #endif

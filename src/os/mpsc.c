@@ -21,6 +21,7 @@ struct Mpsc {
     size_t item_bytes;
     size_t cell_bytes;
     char *cells;
+    atomic_uint_least64_t refused;
 };
 
 static Cell *cell_at(const Mpsc *queue, size_t position)
@@ -62,6 +63,11 @@ size_t mpsc_capacity(const Mpsc *queue)
     return queue->mask + 1;
 }
 
+uint64_t mpsc_refused(const Mpsc *queue)
+{
+    return atomic_load_explicit(&queue->refused, memory_order_relaxed);
+}
+
 bool mpsc_push(Mpsc *queue, const void *item)
 {
     size_t position = atomic_load_explicit(&queue->tail, memory_order_relaxed);
@@ -76,6 +82,7 @@ bool mpsc_push(Mpsc *queue, const void *item)
                 return true;
             }
         } else if ((ptrdiff_t)(turn - position) < 0) {
+            atomic_fetch_add_explicit(&queue->refused, 1, memory_order_relaxed);
             return false; // the consumer has not freed this cell: full
         } else {
             position = atomic_load_explicit(&queue->tail, memory_order_relaxed);

@@ -31,6 +31,7 @@ void mpsc_destroy(Mpsc *queue); // items still inside are forgotten
 bool mpsc_push(Mpsc *queue, const void *item);
 bool mpsc_pop(Mpsc *queue, void *ret_item);
 size_t mpsc_capacity(const Mpsc *queue);
+uint64_t mpsc_refused(const Mpsc *queue); // pushes that found it full; from any thread
 
 // A boolean that one thread sets and others poll. Setting it publishes what was written before.
 typedef struct Flag {

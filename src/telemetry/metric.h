@@ -1,12 +1,18 @@
-// The table of metrics: every number a run can record is declared here once, and this table drives
-// the ledger, the thresholds, the summaries, the outputs and the reports.
+// The table of metrics: every number a run or a running agent system can record is declared here
+// once, and this table drives the ledger, the thresholds, the summaries, the outputs, the reports,
+// /metrics and OTLP.
 //
-// Names and kinds are k6's where k6 has the metric. Three are ours, because k6 records none of
-// them:
+// The first part is load tests'. Names and kinds are k6's where k6 has the metric. Three are ours,
+// because k6 records none of them:
 //   http_req_corrected_duration  response time from the intended start of the iteration (open
 //   model) iteration_lateness           actual minus intended start; label "cause" says whose fault
 //   generator_lateness           how late the timer loop itself was, whatever the iteration did
-// Values of METRIC_UNIT_TIME are int64 nanoseconds inside and milliseconds at every k6-shaped edge.
+// The second part is the agent runtime's: agent_* as AgentFlow's guide names them, gen_ai.* and
+// mcp.* of OpenTelemetry's conventions (model/gen-ai/metrics.yaml, model/mcp/metrics.yaml), mcp_*
+// as AgenticGoKit has them. Their histograms have bounds for /metrics and OTLP.
+//
+// Values of METRIC_UNIT_TIME are int64 nanoseconds inside, milliseconds at every k6-shaped edge and
+// seconds on /metrics and in OTLP.
 #ifndef TELEMETRY_METRIC_H
 #define TELEMETRY_METRIC_H
 
@@ -47,6 +53,62 @@ typedef enum MetricId {
     M_GROUP_DURATION,
     M_DATA_SENT,
     M_DATA_RECEIVED,
+
+    M_AGENT_REQUEST_DURATION,    // agent_name, status (success, error, or what the runner says)
+    M_AGENT_REQUESTS,            // agent_name, status
+    M_AGENT_ERRORS,              // agent_name, error_type
+    M_AGENT_ACTIVE_REQUESTS,     // agent_name
+    M_AGENT_QUEUE_WAIT,          // agent_name
+    M_AGENT_MAILBOX_DEPTH,       // agent_name
+    M_AGENT_EVENTS_SHED,         // agent_name, reason
+    M_AGENT_WORKERS,             // agent_name
+    M_AGENT_CALL_DURATION,       // caller, callee, status: the edges of the service graph
+    M_AGENT_RETRIES,             // agent_name
+    M_AGENT_HEDGES,              // agent_name
+    M_AGENT_CACHE_HITS,          // agent_name
+    M_AGENT_CACHE_MISSES,        // agent_name
+    M_AGENT_BREAKER_STATE,       // agent_name, edge; 0 closed, 1 half open, 2 open
+    M_AGENT_BREAKER_TRANSITIONS, // agent_name, edge, state
+    M_AGENT_CONCURRENCY_LIMIT,   // agent_name, edge
+    M_RUNNER_QUEUE_DEPTH,        // shard
+    M_RUNNER_FIBERS,             // shard
+    M_RUNNER_LOOP_LAG,           // shard
+
+    M_GEN_AI_OPERATION_DURATION, // gen_ai.operation.name, gen_ai.provider.name,
+                                 // gen_ai.request.model
+    M_GEN_AI_TOKEN_USAGE,        // and gen_ai.token.type
+    M_GEN_AI_TIME_TO_FIRST_CHUNK,
+    M_GEN_AI_TIME_PER_OUTPUT_CHUNK,
+    M_GEN_AI_INVOKE_AGENT_DURATION, // gen_ai.agent.name
+    M_GEN_AI_EXECUTE_TOOL_DURATION, // gen_ai.tool.name
+    M_GEN_AI_WORKFLOW_DURATION,     // gen_ai.workflow.name
+
+    M_MCP_CLIENT_OPERATION_DURATION, // mcp.method.name, gen_ai.tool.name, error.type
+    M_MCP_CLIENT_SESSION_DURATION,
+    M_MCP_CONNECTIONS, // server_id, status
+    M_MCP_CONNECTION_DURATION,
+    M_MCP_CONNECTION_POOL_SIZE,
+    M_MCP_CONNECTION_POOL_ACTIVE,
+    M_MCP_CONNECTION_ERRORS, // server_id, error_type
+    M_MCP_TOOL_EXECUTIONS,   // server_id, tool_name, status
+    M_MCP_TOOL_EXECUTION_DURATION,
+    M_MCP_TOOL_EXECUTION_ERRORS,
+    M_MCP_TOOL_EXECUTION_RETRIES,
+    M_MCP_CACHE_HITS, // cache_type, tool_name
+    M_MCP_CACHE_MISSES,
+    M_MCP_CACHE_EVICTIONS,
+    M_MCP_CACHE_SIZE,
+    M_MCP_CACHE_MEMORY,
+    M_MCP_BREAKER_STATE, // server_id
+    M_MCP_BREAKER_TRANSITIONS,
+    M_MCP_RESPONSE_SIZE,
+    M_MCP_CONCURRENT_CONNECTIONS,
+    M_MCP_QUEUE_SIZE,
+
+    M_TELEMETRY_SPANS_DROPPED,   // reason
+    M_TELEMETRY_EXPORT_FAILURES, // signal
+    M_PROCESS_MEMORY,
+    M_PROCESS_CPU,
     METRIC_COUNT,
 } MetricId;
 
@@ -55,9 +117,16 @@ typedef struct MetricInfo {
     MetricKind kind;
     MetricUnit unit;
     Slice help; // one sentence, for --help, Prometheus HELP and the reports
+    // Upper bounds of the histogram's buckets on /metrics and in OTLP, in seconds, bytes or plain
+    // numbers; NULL for the load test's metrics, which have none.
+    const double *bounds;
+    size_t bound_count;
+    const char *otel_unit; // UCUM, as OpenTelemetry wants it; never NULL
 } MetricInfo;
 
 const MetricInfo *metric_info(MetricId id);
+
+enum { METRIC_BOUNDS_MAX = 16 };
 
 // True and *ret_id when `name` is in the table.
 bool metric_by_name(Slice name, MetricId *ret_id);
