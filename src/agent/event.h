@@ -21,6 +21,7 @@
 #include "base/doc.h"
 #include "os/clock.h"
 #include "os/mpsc.h"
+#include "telemetry/span.h"
 
 enum {
     EVENT_TYPE_MAX = 31,    // bytes of a type
@@ -51,16 +52,6 @@ static inline Slice bytes_slice(const Bytes *b)
     return (Slice){b->data, b->len};
 }
 
-// ---- trace context
-
-// As in W3C Trace Context; all zero bytes: none yet.
-typedef struct TraceContext {
-    uint64_t trace_id[2]; // in the order of the hexadecimal text
-    uint64_t span_id;     // of this event
-    uint64_t parent_id;   // of the event whose handler made it; 0: a root
-    bool sampled;
-} TraceContext;
-
 // ---- events
 
 typedef uint32_t AgentId;
@@ -80,7 +71,7 @@ struct Event {
     AgentId source;      // AGENT_NONE: from outside
     int64_t created_ns;  // of the clock of the shards
     int64_t deadline_ns; // NEVER_NS: none
-    TraceContext trace;
+    TraceContext trace; // its span is this event, its parent the event whose handler made it
     uint16_t hops;  // events before it in the chain of handlers that emitted
     uint16_t depth; // calls around it
     uint8_t priority;

@@ -6,7 +6,8 @@
     {                                                                                              \
         SLICE_INIT(name), kind, unit, SLICE_INIT(text), __VA_ARGS__                                \
     }
-#define TREND(name, text)          INFO(name, METRIC_TREND, METRIC_UNIT_TIME, text, .otel_unit = "s")
+#define TREND_OF(name, unit, text) INFO(name, METRIC_TREND, unit, text, .otel_unit = UNIT_##unit)
+#define TREND(name, text)          TREND_OF(name, METRIC_UNIT_TIME, text)
 #define COUNTER(name, unit, text)  INFO(name, METRIC_COUNTER, unit, text, .otel_unit = UNIT_##unit)
 #define EVENTS(name, text)         COUNTER(name, METRIC_UNIT_NONE, text)
 #define GAUGE(name, text)          GAUGE_OF(name, METRIC_UNIT_NONE, text)

@@ -14,46 +14,38 @@ static int hex_digit(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-// Reads 2 * count digits; false for anything else.
-static bool read_hex(const char *text, uint8_t *ret_bytes, size_t count)
+static bool read_hex(const char *text, size_t digits, uint64_t *ret_value)
 {
-    for (size_t i = 0; i < count; i++) {
-        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
-        if (high < 0 || low < 0) {
+    uint64_t value = 0;
+    for (size_t i = 0; i < digits; i++) {
+        int digit = hex_digit(text[i]);
+        if (digit < 0) {
             return false;
         }
-        ret_bytes[i] = (uint8_t)(high << 4 | low);
+        value = value << 4 | (unsigned)digit;
     }
-    return true;
-}
-
-static bool is_zero(const uint8_t *bytes, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (bytes[i] != 0) {
-            return false;
-        }
-    }
+    *ret_value = value;
     return true;
 }
 
 int traceparent_parse(Slice text, TraceContext *ret_context)
 {
     enum { TRACE_AT = 3, SPAN_AT = 36, FLAGS_AT = 53 };
-    TraceContext c;
-    uint8_t version, flags;
+    TraceContext c = {.parent_id = 0};
+    uint64_t version, flags;
     if (text.len < TRACEPARENT_BYTES || text.ptr[2] != '-' || text.ptr[SPAN_AT - 1] != '-' ||
-        text.ptr[FLAGS_AT - 1] != '-' || !read_hex(text.ptr, &version, 1) || version == 0xff ||
-        !read_hex(text.ptr + TRACE_AT, c.trace_id, TRACE_ID_BYTES) ||
-        !read_hex(text.ptr + SPAN_AT, c.span_id, SPAN_ID_BYTES) ||
-        !read_hex(text.ptr + FLAGS_AT, &flags, 1)) {
+        text.ptr[FLAGS_AT - 1] != '-' || !read_hex(text.ptr, 2, &version) || version == 0xff ||
+        !read_hex(text.ptr + TRACE_AT, 16, &c.trace_id[0]) ||
+        !read_hex(text.ptr + TRACE_AT + 16, 16, &c.trace_id[1]) ||
+        !read_hex(text.ptr + SPAN_AT, 16, &c.span_id) ||
+        !read_hex(text.ptr + FLAGS_AT, 2, &flags)) {
         return ERR_PARSE;
     }
     // Version 00 ends here; a later one may go on behind a dash.
     if (text.len > TRACEPARENT_BYTES && (version == 0 || text.ptr[TRACEPARENT_BYTES] != '-')) {
         return ERR_PARSE;
     }
-    if (is_zero(c.trace_id, TRACE_ID_BYTES) || is_zero(c.span_id, SPAN_ID_BYTES)) {
+    if (!trace_is_set(&c) || c.span_id == 0) {
         return ERR_PARSE;
     }
     c.sampled = flags & 1;
@@ -61,27 +53,14 @@ int traceparent_parse(Slice text, TraceContext *ret_context)
     return 0;
 }
 
-static char *put_hex(char *at, const uint8_t *bytes, size_t count)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < count; i++) {
-        *at++ = digits[bytes[i] >> 4];
-        *at++ = digits[bytes[i] & 15];
-    }
-    return at;
-}
-
 void traceparent_format(const TraceContext *context, char out[TRACEPARENT_BYTES + 1])
 {
-    char *at = out;
-    memcpy(at, "00-", 3);
-    at = put_hex(at + 3, context->trace_id, TRACE_ID_BYTES);
-    *at++ = '-';
-    at = put_hex(at, context->span_id, SPAN_ID_BYTES);
-    *at++ = '-';
-    *at++ = '0';
-    *at++ = context->sampled ? '1' : '0';
-    *at = '\0';
+    int len =
+        snprintf(out, TRACEPARENT_BYTES + 1, "00-%016llx%016llx-%016llx-%02x",
+                 (unsigned long long)context->trace_id[0], (unsigned long long)context->trace_id[1],
+                 (unsigned long long)context->span_id, context->sampled);
+    assert(len == TRACEPARENT_BYTES);
+    (void)len;
 }
 
 // ---- queue
@@ -131,23 +110,29 @@ void tracer_init(Tracer *tracer, SpanQueue *queue, double ratio, uint64_t seed, 
     };
 }
 
-static void new_id(Rng *rng, uint8_t *id, size_t bytes)
+static uint64_t new_id(Rng *rng)
 {
+    uint64_t id;
     do {
-        for (size_t i = 0; i < bytes; i += sizeof(uint64_t)) {
-            uint64_t word = rng_u64(rng);
-            memcpy(id + i, &word, sizeof word);
-        }
-    } while (is_zero(id, bytes)); // the one value that means "none"
+        id = rng_u64(rng);
+    } while (id == 0); // the one value that means "none"
+    return id;
 }
 
-static bool keep_trace(const Tracer *tracer, const TraceContext *c)
+TraceContext trace_child(Tracer *tracer, const TraceContext *parent)
 {
-    uint64_t low = 0;
-    for (size_t i = TRACE_ID_BYTES - 7; i < TRACE_ID_BYTES; i++) {
-        low = low << 8 | c->trace_id[i];
+    TraceContext c = {.span_id = new_id(&tracer->rng)};
+    if (parent && trace_is_set(parent)) {
+        c.trace_id[0] = parent->trace_id[0];
+        c.trace_id[1] = parent->trace_id[1];
+        c.parent_id = parent->span_id;
+        c.sampled = parent->sampled;
+    } else {
+        c.trace_id[0] = new_id(&tracer->rng);
+        c.trace_id[1] = new_id(&tracer->rng);
+        c.sampled = (c.trace_id[1] & (SAMPLED_ALL - 1)) < tracer->threshold;
     }
-    return low < tracer->threshold;
+    return c;
 }
 
 // As much of the text as fits without half a character at its end.
@@ -162,21 +147,13 @@ static size_t fitting(Slice text, size_t room)
     return room;
 }
 
-void span_begin(Tracer *tracer, Span *span, const TraceContext *parent, SpanKind kind, Slice name,
-                int64_t wall_ns)
+void span_begin_in(Span *span, const TraceContext *context, SpanKind kind, Slice name,
+                   int64_t wall_ns)
 {
-    span->has_parent = parent && trace_is_set(parent);
-    if (span->has_parent) {
-        span->context = *parent;
-        memcpy(span->parent_id, parent->span_id, SPAN_ID_BYTES);
-    } else {
-        new_id(&tracer->rng, span->context.trace_id, TRACE_ID_BYTES);
-        span->context.sampled = keep_trace(tracer, &span->context);
+    span->context = *context;
+    if (!context->sampled) {
+        return;
     }
-    if (!span->context.sampled && span->has_parent) {
-        return; // callees of an unsampled span may as well call its parent their own
-    }
-    new_id(&tracer->rng, span->context.span_id, SPAN_ID_BYTES);
     span->kind = (uint8_t)kind;
     span->status = SPAN_UNSET;
     span->attribute_count = 0;
@@ -187,6 +164,13 @@ void span_begin(Tracer *tracer, Span *span, const TraceContext *parent, SpanKind
     if (span->name_len > 0) {
         memcpy(span->name, name.ptr, span->name_len);
     }
+}
+
+void span_begin(Tracer *tracer, Span *span, const TraceContext *parent, SpanKind kind, Slice name,
+                int64_t wall_ns)
+{
+    TraceContext context = trace_child(tracer, parent);
+    span_begin_in(span, &context, kind, name, wall_ns);
 }
 
 static uint16_t put_text(Span *span, Slice text)

@@ -25,8 +25,8 @@
 #include "base/slice.h"
 
 enum {
-    TRACE_ID_BYTES = 16,
-    SPAN_ID_BYTES = 8,
+    TRACE_ID_DIGITS = 32,
+    SPAN_ID_DIGITS = 16,
     TRACEPARENT_BYTES = 55,   // "00-" + 32 + "-" + 16 + "-01"
     SPAN_NAME_MAX = 64,       // longer names are cut on a character
     SPAN_ATTRIBUTES_MAX = 12, // further ones are counted in dropped_attributes
@@ -37,25 +37,21 @@ enum {
 // ---- trace context
 
 typedef struct TraceContext {
-    uint8_t trace_id[TRACE_ID_BYTES]; // all zero: there is no trace
-    uint8_t span_id[SPAN_ID_BYTES];
+    uint64_t trace_id[2]; // in the order of the hexadecimal text; both 0: there is no trace
+    uint64_t span_id;     // of the work that carries this context
+    uint64_t parent_id;   // of the work it is part of; 0: a root, or not known here
     bool sampled;
 } TraceContext;
 
 static inline bool trace_is_set(const TraceContext *c)
 {
-    for (size_t i = 0; i < TRACE_ID_BYTES; i++) {
-        if (c->trace_id[i] != 0) {
-            return true;
-        }
-    }
-    return false;
+    return (c->trace_id[0] | c->trace_id[1]) != 0;
 }
 
 // The value of a traceparent field, version 00 or a later one that begins like it. ERR_PARSE; the
 // specification wants a new trace then.
 MUST_USE int traceparent_parse(Slice text, TraceContext *ret_context);
-// Writes 55 characters and a NUL.
+// Writes 55 characters and a NUL. `context` is set.
 void traceparent_format(const TraceContext *context, char out[TRACEPARENT_BYTES + 1]);
 
 // ---- spans
@@ -90,10 +86,8 @@ typedef struct SpanAttribute {
 
 typedef struct Span {
     TraceContext context; // what goes to callees; sampled says whether the rest is recorded
-    uint8_t parent_id[SPAN_ID_BYTES];
-    bool has_parent;
-    uint8_t kind;   // SpanKind
-    uint8_t status; // SpanStatus
+    uint8_t kind;         // SpanKind
+    uint8_t status;       // SpanStatus
     uint8_t name_len;
     uint8_t attribute_count;
     uint8_t dropped_attributes;
@@ -124,6 +118,12 @@ typedef struct Tracer {
 // `ratio` 0..1 of new traces is kept. Equal seeds give equal ids: pass what os/ says is random.
 void tracer_init(Tracer *tracer, SpanQueue *queue, double ratio, uint64_t seed, uint64_t index);
 
+// The context of work below `parent`, or of a new trace where that is NULL or empty. What
+// span_begin makes its span's; for work that is passed on before it begins (an event in a mailbox).
+TraceContext trace_child(Tracer *tracer, const TraceContext *parent);
+// Begins a span whose context was made by trace_child.
+void span_begin_in(Span *span, const TraceContext *context, SpanKind kind, Slice name,
+                   int64_t wall_ns);
 // Begins a span below `parent`, or a new trace where that is NULL or empty. Names are cut at
 // SPAN_NAME_MAX.
 void span_begin(Tracer *tracer, Span *span, const TraceContext *parent, SpanKind kind, Slice name,
