@@ -29,7 +29,9 @@ struct Process {
     Pipe in;
     Pipe out;
     Pipe err;
-    Slice input; // not written yet
+    Slice input;  // not written yet
+    Buf talk;     // the same for a child that is talked to
+    bool hang_up; // close its input once `talk` is written
     LoopTimer deadline;
     LoopTimer poll; // where there are no pidfds (sandboxes, valgrind)
     int64_t start_ns;
@@ -59,6 +61,7 @@ static void process_free(Process *p)
     close_pipe(&p->err);
     loop_timer_cancel(p->options.loop, &p->deadline);
     loop_timer_cancel(p->options.loop, &p->poll);
+    buf_done(&p->talk);
     free(p);
 }
 
@@ -175,6 +178,86 @@ static void on_input(LoopIo *io, unsigned events)
     }
 }
 
+// Watching for room costs a round of the loop each time, so it is done only while bytes wait.
+static void watch_for_room(Process *p)
+{
+    unsigned events = p->talk.len > 0 ? LOOP_WRITE : 0;
+    if (p->in.io.events != events &&
+        loop_io_change(p->options.loop, &p->in.io, events, NULL) != 0) {
+        close_pipe(&p->in);
+    }
+}
+
+static void flush_talk(Process *p)
+{
+    while (p->in.io.fd >= 0 && p->talk.len > 0) {
+        ssize_t n = write(p->in.io.fd, p->talk.data, p->talk.len);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0 && errno == EAGAIN) {
+            break;
+        }
+        if (n <= 0) {
+            close_pipe(&p->in); // the child does not read any more
+            return;
+        }
+        buf_consume(&p->talk, (size_t)n);
+    }
+    if (p->in.io.fd < 0) {
+        return;
+    }
+    if (p->hang_up && p->talk.len == 0) {
+        close_pipe(&p->in);
+    } else {
+        watch_for_room(p);
+    }
+}
+
+// Also called for the error that epoll always reports: the child closed its end.
+static void on_talk(LoopIo *io, unsigned events)
+{
+    Process *p = CONTAINER_OF(CONTAINER_OF(io, Pipe, io), Process, in);
+    if (events & LOOP_HANGUP) {
+        close_pipe(&p->in);
+    } else {
+        flush_talk(p);
+    }
+}
+
+int process_write(Process *process, Slice bytes, Err *e)
+{
+    if (process->in.io.fd < 0 || process->hang_up || process->waited) {
+        return err_set(e, ERR_CLOSED, "process %d does not read its input any more",
+                       (int)process->pid);
+    }
+    if (bytes.len > process->talk.max - process->talk.len) {
+        return err_set(e, ERR_FULL, "process %d does not read its input: %zu bytes are waiting",
+                       (int)process->pid, process->talk.len);
+    }
+    buf_append(&process->talk, bytes);
+    flush_talk(process);
+    return 0;
+}
+
+void process_close_input(Process *process)
+{
+    process->hang_up = true;
+    flush_talk(process);
+}
+
+void process_abandon(Process *process)
+{
+    if (!process) {
+        return;
+    }
+    if (!process->waited) {
+        (void)kill(-process->pid, SIGKILL);
+        (void)waitpid(process->pid, NULL, 0);
+    }
+    process_free(process);
+}
+
 void process_kill(Process *process, int signal_number)
 {
     if (!process->waited) {
@@ -229,7 +312,8 @@ static void close_fds(Fds *fds)
 static int open_pipes(const ProcessOptions *o, Fds *fds, Err *e)
 {
     *fds = (Fds){{-1, -1}, {-1, -1}, {-1, -1}};
-    bool bad = o->input.len > 0 && pipe2(fds->in, O_CLOEXEC) < 0;
+    bool piped = o->input.len > 0 || o->talk_bytes_max > 0;
+    bool bad = piped && pipe2(fds->in, O_CLOEXEC) < 0;
     if (!o->inherit_output) {
         bad = bad || pipe2(fds->out, O_CLOEXEC) < 0;
         bad = bad || (!o->merge_err && pipe2(fds->err, O_CLOEXEC) < 0);
@@ -316,7 +400,9 @@ static int watch_process(Process *p, Fds *fds, Err *e)
     loop_timer_init(&p->poll, on_poll);
     p->out.stream = PROCESS_OUT;
     p->err.stream = PROCESS_ERR;
-    int rc = watch_pipe(p, &p->in, &fds->in[1], on_input, LOOP_WRITE, e);
+    bool talks = p->options.talk_bytes_max > 0;
+    int rc =
+        watch_pipe(p, &p->in, &fds->in[1], talks ? on_talk : on_input, talks ? 0 : LOOP_WRITE, e);
     int rc_out = watch_pipe(p, &p->out, &fds->out[0], on_output, LOOP_READ, e);
     int rc_err = watch_pipe(p, &p->err, &fds->err[0], on_output, LOOP_READ, e);
     rc = rc ? rc : rc_out ? rc_out : rc_err;
@@ -355,6 +441,7 @@ int process_start(const ProcessOptions *options, Process **ret_process, Err *e)
     p->options = *options;
     p->pid = pid;
     p->input = options->input;
+    p->talk = buf_create(options->talk_bytes_max);
     p->start_ns = loop_clock(options->loop);
     rc = watch_process(p, &fds, e);
     close_fds(&fds);

@@ -9,7 +9,9 @@
 //     ... result.exit_code, buf_slice(&result.out) ...
 //     process_result_done(&result);
 //
-// or with process_start, callbacks for output and the end, and process_kill.
+// or with process_start, callbacks for output and the end, and process_kill. A child that is talked
+// to for long (a language server, a tool server) is started with `talk` and written to with
+// process_write until process_close_input.
 //
 // The child gets its own process group, default signals, no file descriptor but 0, 1 and 2. A child
 // that outlives us is not our doing: sandboxed ones die with their parent (see os/sandbox.h).
@@ -45,7 +47,10 @@ typedef struct ProcessOptions {
     const char *const *envp; // ends with NULL; NULL: our own environment
     const char *directory;   // to start in; NULL: ours
     Slice input;             // for its standard input, borrowed until the end; empty: /dev/null
-    int64_t timeout_ns;      // 0: none. Then SIGTERM to the group, and SIGKILL grace_ns later.
+    // Not 0: standard input stays open for process_write, which queues at most this many bytes that
+    // the child did not read yet. `input` is not used then.
+    size_t talk_bytes_max;
+    int64_t timeout_ns; // 0: none. Then SIGTERM to the group, and SIGKILL grace_ns later.
     // 0: 2 s. Also how long output is awaited that a grandchild outside the group keeps open after
     // the process has ended.
     int64_t grace_ns;
@@ -61,6 +66,15 @@ typedef struct ProcessOptions {
 // ERR_NOT_FOUND when there is no such program, ERR_IO (permission, for one), ERR_LIMIT.
 MUST_USE int process_start(const ProcessOptions *options, Process **ret_process, Err *e);
 pid_t process_pid(const Process *process);
+// Queues bytes for the standard input of a child started with talk_bytes_max. Never parks.
+// ERR_FULL when it does not read and the queue is full (nothing is queued then), ERR_CLOSED when it
+// closed its input or process_close_input was called.
+MUST_USE int process_write(Process *process, Slice bytes, Err *e);
+// The child reads the end of its input behind what is queued. Again is fine.
+void process_close_input(Process *process);
+// Ends the process and frees it without end_fn being called and without waiting: for owners that
+// go away first. It and its group are killed.
+void process_abandon(Process *process); // NULL is fine
 // Sends a signal to the process and everything it started in its group.
 void process_kill(Process *process, int signal_number);
 

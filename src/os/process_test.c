@@ -253,6 +253,104 @@ static void test_signals_come_to_the_loop(void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+// ---- children that are talked to
+
+typedef struct Talk {
+    Buf out;
+    bool ended;
+    ProcessEnd end;
+} Talk;
+
+static void talk_output(void *ctx, ProcessStream stream, Slice bytes)
+{
+    Talk *talk = ctx;
+    assert_int_equal(stream, PROCESS_OUT);
+    buf_append(&talk->out, bytes);
+}
+
+static void talk_end(void *ctx, const ProcessEnd *end)
+{
+    Talk *talk = ctx;
+    talk->ended = true;
+    talk->end = *end;
+}
+
+static Process *start_talking(World *w, Talk *talk, const char *const *argv, size_t bytes_max)
+{
+    *talk = (Talk){.out = buf_create(1 << 20)};
+    ProcessOptions o = {.loop = w->loop,
+                        .argv = argv,
+                        .talk_bytes_max = bytes_max,
+                        .output_fn = talk_output,
+                        .end_fn = talk_end,
+                        .ctx = talk};
+    Process *process = NULL;
+    assert_int_equal(process_start(&o, &process, &w->e), 0);
+    return process;
+}
+
+static void test_talk_is_echoed_line_by_line(void **state)
+{
+    World *w = *state;
+    Talk talk;
+    Process *p = start_talking(w, &talk, (const char *const[]){"cat", NULL}, 100);
+    assert_int_equal(process_write(p, SLICE("one\n"), &w->e), 0);
+    while (talk.out.len < 4) {
+        (void)loop_tick(w->loop, NEVER_NS);
+    }
+    assert_int_equal(process_write(p, SLICE("two\n"), &w->e), 0);
+    process_close_input(p);
+    process_close_input(p);
+    assert_int_equal(process_write(p, SLICE("late"), &w->e), ERR_CLOSED);
+    while (!talk.ended) {
+        (void)loop_tick(w->loop, NEVER_NS);
+    }
+    assert_int_equal(talk.end.exit_code, 0);
+    assert_string_equal(talk.out.data, "one\ntwo\n");
+    buf_done(&talk.out);
+}
+
+// The kernel's pipe takes 64 KiB; what is beyond waits in the queue, to its last byte.
+static void test_talk_queue_is_bounded(void **state)
+{
+    World *w = *state;
+    enum { QUEUE = 1 << 20 };
+    Talk talk;
+    Process *p = start_talking(w, &talk, SH("sleep 60"), QUEUE);
+    Buf bytes = buf_create(QUEUE);
+    (void)memset(buf_reserve(&bytes, QUEUE), 'x', QUEUE);
+    buf_commit(&bytes, QUEUE);
+    assert_int_equal(process_write(p, buf_slice(&bytes), &w->e), 0);
+    assert_int_equal(process_write(p, buf_slice(&bytes), &w->e), ERR_FULL);
+    assert_non_null(strstr(w->e.text, "does not read its input"));
+    process_abandon(p);
+    process_abandon(NULL);
+    assert_false(talk.ended);
+    buf_done(&bytes);
+    buf_done(&talk.out);
+}
+
+static void test_talk_to_one_that_left(void **state)
+{
+    World *w = *state;
+    Talk talk;
+    Process *p = start_talking(w, &talk, SH("exec <&-; echo closed; sleep 60"), 1 << 20);
+    while (talk.out.len == 0) {
+        (void)loop_tick(w->loop, NEVER_NS);
+    }
+    int rc = 0;
+    while (rc == 0) { // the news of the closed pipe may come a write later
+        rc = process_write(p, SLICE("hello"), &w->e);
+    }
+    assert_int_equal(rc, ERR_CLOSED);
+    process_kill(p, SIGKILL);
+    while (!talk.ended) {
+        (void)loop_tick(w->loop, NEVER_NS);
+    }
+    assert_int_equal(talk.end.signal, SIGKILL);
+    buf_done(&talk.out);
+}
+
 int main(void)
 {
     signals_block();
@@ -270,6 +368,9 @@ int main(void)
         TEST(test_cancelled_fiber_kills_its_process),
         TEST(test_no_descriptors_left),
         TEST(test_signals_come_to_the_loop),
+        TEST(test_talk_is_echoed_line_by_line),
+        TEST(test_talk_queue_is_bounded),
+        TEST(test_talk_to_one_that_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
