@@ -12,6 +12,7 @@ import concurrent.futures
 import gzip
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -583,6 +584,36 @@ def outputs_get_every_second():
         with open(home.path("points.csv"), encoding="utf-8") as file:
             assert file.readline().startswith("metric_name,timestamp,metric_value")
             assert "http_reqs," in file.read()
+
+
+@case
+def metrics_receivers_prove_who_they_are():
+    """Over TLS: nothing goes to a receiver whose certificate nobody vouches for, unless told so."""
+    bodies = []
+
+    def receive(connection, number, server):
+        while True:
+            head = server.head(connection)
+            if not head:
+                return
+            head, _, body = head.partition("\r\n\r\n")
+            length = int(re.search(r"(?i)content-length: (\d+)", head).group(1))
+            body = body.encode("latin-1")
+            while len(body) < length:
+                body += connection.recv(65536)
+            bodies.append(body)
+            connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with Home() as home, Server(fine) as target:
+        certificates(home.dir)
+        with Server(receive, tls_context(home.dir, "good")) as receiver:
+            out = ("--out", f"prometheus={receiver.url}/api/v1/write")
+            ended = home.loadtest(plan_for(target.url + "/"), *out)
+            ended.expect((0, 113), "wait on disk")
+            assert not bodies and receiver.seen > 0
+            home.env["K6_PROMETHEUS_RW_INSECURE_SKIP_TLS_VERIFY"] = "true"
+            home.loadtest(plan_for(target.url + "/"), *out).expect((0, 113))
+            assert len(bodies) >= 2, "what waited and what came after it"
 
 
 @case
