@@ -5,19 +5,19 @@
 #   tools/install_deps.sh build check    and what only the tests need
 #   tools/install_deps.sh npm            what the tests run against, from npm, into build/npm
 #
-# Needs root or sudo, and only when something is missing. On Debian 12, yyjson and llhttp come from
-# Debian 13's archive, from the same mirror that the machine already uses: the added source is pinned
-# so low that nothing else is ever taken from it.
+# Needs root or sudo, and only when something is missing. On Debian 12, yyjson, llhttp and QuickJS
+# come from Debian 13's archive, from the same mirror that the machine already uses: the added source
+# is pinned so low that nothing else is ever taken from it.
 set -euo pipefail
 
 BUILD="gcc libc6-dev pkg-config meson ninja-build python3 ca-certificates
-  libyaml-dev libyyjson-dev libllhttp-dev libssl-dev libcurl4-openssl-dev libnghttp2-dev libsqlite3-dev
-  zlib1g-dev libbrotli-dev libzstd-dev libsnappy-dev"
+  libyaml-dev libyyjson-dev libllhttp-dev libquickjs libssl-dev libcurl4-openssl-dev libnghttp2-dev
+  libsqlite3-dev zlib1g-dev libbrotli-dev libzstd-dev libsnappy-dev"
 CHECK="libcmocka-dev nginx-light prometheus golang-go curl nghttp2-client python3-jsonschema
   libxml2-utils openssl git"
 FULL="valgrind clang clang-tidy clang-format libclang-rt-14-dev wrk gcc-aarch64-linux-gnu
   libc6-dev-arm64-cross qemu-user"
-FROM_TRIXIE="libyyjson-dev libyyjson0 libllhttp-dev libllhttp9.2"
+FROM_TRIXIE="libyyjson-dev libyyjson0 libllhttp-dev libllhttp9.2 libquickjs"
 
 . /etc/os-release
 if [ "${ID:-}" != debian ] && [[ "${ID_LIKE:-}" != *debian* ]]; then
@@ -110,13 +110,15 @@ mirror() {
     } 2>/dev/null | grep -E '/debian/?$' | head -n 1
 }
 
-if [ "${VERSION_ID:-}" = 12 ] && [ ! -e /etc/apt/sources.list.d/perfwright-trixie.sources ]; then
+# The list of pinned packages grows with the program, so the file's content is what counts.
+if [ "${VERSION_ID:-}" = 12 ] &&
+    ! grep -qxF "Package: $FROM_TRIXIE" /etc/apt/preferences.d/perfwright-trixie 2>/dev/null; then
     uri=$(mirror)
     if [ -z "$uri" ]; then
         echo "install_deps: found no Debian mirror in apt's sources" >&2
         exit 1
     fi
-    echo "adding Debian 13 as a source for yyjson and llhttp only (pinned)"
+    echo "adding Debian 13 as a source for yyjson, llhttp and QuickJS only (pinned)"
     $sudo tee /etc/apt/sources.list.d/perfwright-trixie.sources >/dev/null <<EOF
 Types: deb
 URIs: $uri

@@ -16,26 +16,27 @@
 #include "base/attr.h"
 
 typedef enum ErrCode {
-    ERR_ARG = -1,         // the caller's argument is out of its documented range
-    ERR_PARSE = -2,       // input does not follow its grammar
-    ERR_LIMIT = -3,       // a named ceiling was reached
-    ERR_IO = -4,          // the operating system refused; the text carries strerror
-    ERR_NOT_FOUND = -5,   //
-    ERR_EXISTS = -6,      //
-    ERR_TIMEOUT = -7,     //
-    ERR_CANCELLED = -8,   // the waiting fiber or job was told to unwind
-    ERR_REFUSED = -9,     // a guard rail said no
-    ERR_CONFLICT = -10,   // somebody else changed it first
-    ERR_VERSION = -11,    // a format newer than this program
-    ERR_PROTOCOL = -12,   // the peer broke its protocol
-    ERR_DNS = -13,        //
-    ERR_CONNECT = -14,    //
-    ERR_TLS = -15,        //
-    ERR_CLOSED = -16,     // the peer closed, or the object is stopping
-    ERR_FULL = -17,       // a bounded queue or the disk is full
-    ERR_CORRUPT = -18,    // stored data does not match its hash or layout
-    ERR_BUSY = -19,       // locked by another process; try again
-    ERR_UNSUPPORTED = -20 // valid, but this build or platform cannot do it
+    ERR_ARG = -1,          // the caller's argument is out of its documented range
+    ERR_PARSE = -2,        // input does not follow its grammar
+    ERR_LIMIT = -3,        // a named ceiling was reached
+    ERR_IO = -4,           // the operating system refused; the text carries strerror
+    ERR_NOT_FOUND = -5,    //
+    ERR_EXISTS = -6,       //
+    ERR_TIMEOUT = -7,      //
+    ERR_CANCELLED = -8,    // the waiting fiber or job was told to unwind
+    ERR_REFUSED = -9,      // a guard rail said no
+    ERR_CONFLICT = -10,    // somebody else changed it first
+    ERR_VERSION = -11,     // a format newer than this program
+    ERR_PROTOCOL = -12,    // the peer broke its protocol
+    ERR_DNS = -13,         //
+    ERR_CONNECT = -14,     //
+    ERR_TLS = -15,         //
+    ERR_CLOSED = -16,      // the peer closed, or the object is stopping
+    ERR_FULL = -17,        // a bounded queue or the disk is full
+    ERR_CORRUPT = -18,     // stored data does not match its hash or layout
+    ERR_BUSY = -19,        // locked by another process; try again
+    ERR_UNSUPPORTED = -20, // valid, but this build or platform cannot do it
+    ERR_SCRIPT = -21       // a script threw and did not catch
 } ErrCode;
 
 enum { ERR_TEXT_MAX = 1024 };

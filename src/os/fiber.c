@@ -1,6 +1,7 @@
 #include "os/fiber.h"
 
 #include <assert.h>
+#include <pthread.h>
 
 #include "os/fiber_stack.h"
 #include "os/fiber_switch.h"
@@ -363,6 +364,23 @@ int fiber_yield(void)
 bool fiber_is_cancelled(void)
 {
     return current->cancelled;
+}
+
+size_t fiber_stack_left(void)
+{
+    const char *here = __builtin_frame_address(0);
+    if (current) {
+        return (size_t)(here - current->stack.low);
+    }
+    pthread_attr_t attributes;
+    void *low = NULL;
+    size_t bytes = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0) {
+        return 0;
+    }
+    int rc = pthread_attr_getstack(&attributes, &low, &bytes);
+    (void)pthread_attr_destroy(&attributes);
+    return rc == 0 ? (size_t)(here - (const char *)low) : 0;
 }
 
 void fiber_clear_cancel(void)

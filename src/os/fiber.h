@@ -102,6 +102,9 @@ MUST_USE int fiber_sleep(int64_t duration_ns); // 0 or ERR_CANCELLED
 MUST_USE int fiber_sleep_until(int64_t due_ns);
 MUST_USE int fiber_yield(void); // lets everything else that is ready run first
 bool fiber_is_cancelled(void);
+// Bytes of stack below the caller's frame, of the running fiber or, outside of one, of the thread:
+// for code that recurses as deep as its input says and must stop in time.
+size_t fiber_stack_left(void);
 // After a cancelled fiber decided to go on (to say goodbye to a peer, say): parks work again.
 void fiber_clear_cancel(void);
 

@@ -307,6 +307,32 @@ static void test_group(void **state)
 
 // ---- the pool
 
+static __attribute__((noinline)) void measure_deep(size_t *left, int depth)
+{
+    left[depth] = fiber_stack_left();
+    if (depth > 0) {
+        measure_deep(left, depth - 1);
+    }
+    left[depth] += 0; // not a tail call
+}
+
+static void measure_left(void *arg)
+{
+    measure_deep(arg, 3);
+}
+
+static void test_stack_left_shrinks_with_depth(void **state)
+{
+    World *w = *state;
+    size_t left[4] = {0};
+    assert_non_null(fiber_spawn(w->pool, "measure", measure_left, left));
+    run_until_idle(w);
+    assert_in_range(left[3], FIBER_STACK_BYTES / 2, FIBER_STACK_BYTES * 4);
+    assert_true(left[0] < left[1] && left[1] < left[2] && left[2] < left[3]);
+    measure_deep(left, 3); // outside a fiber: the thread's own stack, some megabytes
+    assert_true(left[3] > left[0] && left[3] > (256 << 10));
+}
+
 static void test_limits_and_recycling(void **state)
 {
     World *w = *state; // at most 40 fibers, 10 guard pages, 5 stacks kept
@@ -468,6 +494,7 @@ int main(void)
         TEST(test_registers_survive),
         TEST(test_park_returns_what_woke_it),
         TEST(test_cancelled_fiber_may_clean_up),
+        TEST(test_stack_left_shrinks_with_depth),
         TEST(test_cancel_before_the_first_run),
         TEST(test_drain_cancels_all_and_names_stragglers),
         TEST(test_queue_wakes_in_order_and_skips_the_timed_out),
