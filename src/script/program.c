@@ -185,7 +185,7 @@ static int find_source(const ScriptProgram *program, const char *name, Slice *re
                        name);
     }
     ScriptProgram *loading = (ScriptProgram *)(uintptr_t)program;
-    Slice text;
+    Slice text = {NULL, 0};
     int rc = read_source(loading, name, &text, e);
     if (rc == 0) {
         rc = add_source(loading, name, text, e);
@@ -309,7 +309,7 @@ JSModuleDef *script_load_module(JSContext *ctx, const char *name, void *opaque)
         return load_host_module(s, name);
     }
     Err e;
-    Slice text;
+    Slice text = {NULL, 0};
     int rc = find_source(s->program, name, &text, &e);
     if (rc != 0) {
         refuse(s, rc, e.text);
