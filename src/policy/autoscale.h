@@ -16,12 +16,12 @@ enum { SCALE_HISTORY = 64 }; // recommendations kept; a longer stabilisation win
 
 typedef struct ScaleMark {
     int64_t at_ns;
-    uint32_t workers;
+    int64_t workers;
 } ScaleMark;
 
 typedef struct ScaleState {
     ScaleMark history[SCALE_HISTORY]; // recommendations, a ring
-    ScaleMark changes[SCALE_HISTORY]; // what was in force before each change, a ring
+    ScaleMark changes[SCALE_HISTORY]; // by how many it changed, a ring
     uint32_t history_count, change_count;
 } ScaleState;
 

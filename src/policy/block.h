@@ -71,6 +71,7 @@ typedef struct PolicyBlock {
     uint32_t active; // which policies do anything; derived from `p`
     uint64_t seed;
     PolicyShape shape;
+    bool draining; // the driver's: somebody reads policy_next_work further up the stack
     // Offsets of the regions behind this struct; 0: none.
     uint32_t queue_at, cache_at, flights_at, window_at, quantile_at, autoscale_at;
     RateState rate;

@@ -19,38 +19,45 @@
 //
 // A live driver, complete but for `begin` and friends, which are the runtime's:
 //
-//     static void perform(Op *op, const CallActions *todo, int64_t now)
+//     static void perform(Op *op, const CallAction *a)
 //     {
-//         for (unsigned i = 0; i < todo->count; i++) {
-//             const CallAction *a = &todo->list[i];
-//             switch (a->kind) {
-//             case CALL_DO_START: begin(op, a->attempt, a->at_ns); break;
-//             case CALL_DO_CANCEL: abandon(op, a->attempt); break;
-//             case CALL_DO_TIMER: timer_set(&op->timer, a->at_ns); break;
-//             case CALL_DO_QUEUED: break;
-//             case CALL_DO_STORE: payload_set(a->slot, op->answer); break;
-//             case CALL_DO_COMPLETE: timer_clear(&op->timer); finish(op, a); break;
-//             }
-//         }
-//         for (CallWork w; todo->drain && policy_next_work(op->block, now, &w);) {
-//             if (w.slot != CACHE_NONE) { payload_drop(w.slot); continue; }
-//             step(op_of(w.handle), &w.event, now);
+//         switch (a->kind) {
+//         case CALL_DO_START: begin(op, a->attempt, a->at_ns); break;
+//         case CALL_DO_CANCEL: abandon(op, a->attempt); break;
+//         case CALL_DO_TIMER: timer_set(&op->timer, a->at_ns); break;
+//         case CALL_DO_QUEUED: break;
+//         case CALL_DO_STORE: payload_set(a->slot, op->answer); break;
+//         case CALL_DO_COMPLETE: timer_clear(&op->timer); answer(op, a->code, a->reason); break;
 //         }
 //     }
 //     static void step(Op *op, const CallEvent *event, int64_t now)
 //     {
+//         PolicyBlock *b = op->block;
 //         CallActions todo;
-//         call_step(op->block, &op->call, event, now, &todo);
-//         perform(op, &todo, now);
+//         call_step(b, &op->call, event, now, &todo);
+//         bool ended = call_is_done(&op->call); // by this step; not by one inside the loop below
+//         for (unsigned i = 0; i < todo.count; i++) {
+//             perform(op, &todo.list[i]);
+//         }
+//         if (todo.drain && !b->draining) { // an inner step leaves it to the outer one
+//             b->draining = true;
+//             for (CallWork w; policy_next_work(b, now, &w);) {
+//                 if (w.slot != CACHE_NONE) { payload_drop(w.slot); continue; }
+//                 step(op_of(w.handle), &w.event, now);
+//             }
+//             b->draining = false;
+//         }
+//         if (ended) { op_release(op); } // only now: those who wait for its answer have it
 //     }
 //     step(op, &(CallEvent){.kind = CALL_START, .start = &options}, now);
 //     step(op, &(CallEvent){.kind = CALL_ATTEMPT_DONE, .attempt = n, .outcome = CALL_SUCCESS},
 //     now); step(op, &(CallEvent){.kind = CALL_TIMER}, now);                    // when the timer
 //     fires
 //
-// Rules for the driver: perform all actions in order before the next event of that call; drain
-// whenever `drain` is set, before a leader's answer is freed; deliver each work item at once. A
-// second ATTEMPT_DONE, an event after COMPLETE and a timer too early are harmless.
+// Rules for the driver: perform all actions in order before the next event of that call, so `begin`
+// reports an end later and never from inside; drain whenever `drain` is set, in a loop and not by
+// recursion; deliver each work item at once. A second ATTEMPT_DONE, an event after COMPLETE and a
+// timer too early are harmless.
 #ifndef POLICY_CALL_H
 #define POLICY_CALL_H
 
@@ -70,7 +77,7 @@ typedef struct CallOptions {
     int64_t
         deadline_ns;  // absolute, inherited from the caller; 0 none. `timeout.call` may be nearer
     int64_t ttl_ns;   // of the cached answer; 0: `cache.ttl`
-    uint8_t priority; // 0 (most important) .. POLICY_PRIORITIES - 1
+    uint8_t priority; // 1 (most important) .. POLICY_PRIORITIES; 0: the default, 4
     bool once;        // not idempotent: never a second attempt, neither retry nor hedge
 } CallOptions;
 

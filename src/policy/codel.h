@@ -12,6 +12,7 @@ typedef struct CodelState {
     uint32_t count;      // drops since entering the dropping state
     uint32_t last_count; // that of the last time
     bool dropping;
+    uint8_t after; // what the last call dropped, so that the next one goes on there
 } CodelState;
 
 // One element leaves the queue at `now_ns` after `sojourn_ns`; `left` elements stay behind it.

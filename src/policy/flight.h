@@ -12,25 +12,27 @@ enum { FLIGHT_NONE = -1 };
 typedef struct FlightEntry {
     PolicyKey key; // leader entries only
     uint64_t handle;
-    int32_t first, last;    // leader: its waiters
-    int32_t next, previous; // waiters; `next` also chains free entries and a bucket's leaders
-    int32_t leader;         // waiter: index of its leader; leader: itself; free: FLIGHT_NONE
-    int32_t bucket_head;    // of the bucket with this entry's number
-    int32_t code, slot;     // finished leader: its result
+    int32_t first, last; // leader: its waiters
+    int32_t next;        // in a list of waiters, a bucket of leaders, or of free entries
+    int32_t previous;    // in a list of waiters; of leaders that have news
+    int32_t leader;      // waiter: index of its leader; leader: itself; free: FLIGHT_NONE
+    int32_t bucket_head; // of the bucket with this entry's number
+    int32_t code, slot;  // finished leader: its result
 } FlightEntry;
 
 typedef struct FlightState {
     uint32_t room;
     uint32_t count;
     int32_t free;
-    int32_t finished; // leaders that are done and have waiters to tell
+    int32_t news; // leaders that are done or gave up and have waiters to tell
 } FlightState;
 
-// What a waiter is told.
+// What a waiter is told. `lead`: it is the leader now and `slot` its entry; else the result.
 typedef struct FlightNews {
     uint64_t waiter, leader; // handles
-    int32_t code;            // the leader's: 0 or negative
-    int32_t slot;            // of the cache, or CACHE_NONE
+    bool lead;
+    int32_t code; // the leader's: 0 or negative
+    int32_t slot; // of the cache, or CACHE_NONE
 } FlightNews;
 
 void flight_init(FlightState *s, FlightEntry *entries, uint32_t room);
@@ -43,15 +45,12 @@ int32_t flight_join(FlightState *s, FlightEntry *entries, PolicyKey key, uint64_
 // A waiter leaves before its leader is done.
 void flight_leave(FlightState *s, FlightEntry *entries, int32_t waiter);
 
-// The leader is done. Its waiters are told by flight_next; without one the entry is free at once.
+// The leader is done; its waiters are told by flight_next. Without one the entry is free at once.
 void flight_finish(FlightState *s, FlightEntry *entries, int32_t leader, int32_t code,
                    int32_t slot);
-// One waiter to tell, who is out of the table by then; false when there is none.
+// The leader gives up without a result: its first waiter is told to lead.
+void flight_abandon(FlightState *s, FlightEntry *entries, int32_t leader);
+// One waiter to tell; false when there is none.
 bool flight_next(FlightState *s, FlightEntry *entries, FlightNews *ret_news);
-
-// The leader gives up without a result: its first waiter leads, in the leader's entry. False
-// without a waiter; then the entry is free.
-bool flight_promote(FlightState *s, FlightEntry *entries, int32_t leader, uint64_t *ret_handle,
-                    int32_t *ret_entry);
 
 #endif

@@ -11,7 +11,7 @@
 //              (Brakmo and Peterson 1995, per sample instead of per round trip). minRTT is measured
 //              anew every about `limit.probe` * limit samples
 //
-// One deviation from Java: log10 there is an int table with a floor of 1; here as well.
+// log10 is that library's: of the whole part, cut to a whole number, at least 1.
 #ifndef POLICY_LIMIT_H
 #define POLICY_LIMIT_H
 

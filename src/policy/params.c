@@ -69,8 +69,8 @@ const Param POLICY_PARAMS[POLICY_PARAM_COUNT] = {
     [P_SHED_CPU] =
         REAL("cpu", "busy share", 0, 0, 1, "Shed when the processor is busier; 0 never."),
     [P_SHED_KEEP_PRIORITY] =
-        COUNT("keep_priority", "priority", 0, 0, POLICY_PRIORITIES - 1,
-              "Calls as important as this are not shed for delay or processor."),
+        COUNT("keep_priority", "priority", 0, 0, POLICY_PRIORITIES,
+              "Calls of this priority and before are not shed for delay or processor; 0 none."),
     [P_SHED_THROTTLE_K] =
         REAL("throttle_k", "ratio", 0, 0, 1000,
              "Refuse here what the target would: K of requests to accepts; 0 never."),
@@ -86,7 +86,7 @@ const Param POLICY_PARAMS[POLICY_PARAM_COUNT] = {
     [P_LIMIT_TIMEOUT] =
         DURATION("timeout", 5 * NS_PER_SECOND, DAY_NS, "aimd: slower counts as dropped."),
     [P_LIMIT_SMOOTHING] =
-        REAL("smoothing", "ratio", 0.2, 0.001, 1, "gradient2, vegas: weight of the new estimate."),
+        REAL("smoothing", "ratio", 0.2, 0.001, 1, "gradient2: weight of the new estimate."),
     [P_LIMIT_TOLERANCE] = REAL("tolerance", "ratio", 1.5, 1, 100,
                                "gradient2: latency over the long average that is fine."),
     [P_LIMIT_QUEUE] =

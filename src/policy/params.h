@@ -116,7 +116,8 @@ typedef enum RetryJitter {
 
 enum {
     POLICY_OWNERS = 11,
-    POLICY_PRIORITIES = 8, // 0 is the most important call, 7 the least
+    POLICY_PRIORITIES = 8, // 1 is the most important call, 8 the least, 4 one that does not say
+    POLICY_PRIORITY_DEFAULT = 4,
     // Ceilings of the parameters that take memory or loops.
     POLICY_QUEUE_MAX = 1 << 20,
     POLICY_CACHE_MAX = 1 << 20,

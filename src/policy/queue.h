@@ -36,7 +36,7 @@ void queue_init(QueueState *s, QueueEntry *entries, uint32_t room);
 
 // Puts in; the entry's index, or QUEUE_NONE when `queue.limit` or the room is reached.
 int32_t queue_push(QueueState *s, QueueEntry *entries, const ParamValue *p, uint64_t handle,
-                   uint32_t priority, int64_t now_ns);
+                   uint32_t priority, int64_t now_ns); // 1 .. 8
 
 // Takes the next one out: false when empty. *ret_drop: CoDel says it has to go unserved.
 bool queue_pop(QueueState *s, QueueEntry *entries, const ParamValue *p, int64_t now_ns,

@@ -1,10 +1,11 @@
 // Load shedding: refuse early what would only wait or make things worse.
-//   shed.queue_delay   the oldest waiting call has waited this long: the least important calls go
-//                      first, more priorities with every further multiple of it, and at 4 times all
-//                      that may go (in the way of DAGOR: Zhou et al., "Overload Control for Scaling
-//                      WeChat Microservices", SoCC 2018, which sheds by queueing time and priority)
-//   shed.cpu           the processor gauge (policy_gauge) is over it: shed with the probability
-//                      (cpu - limit) / (1 - limit), less important calls before others
+//   shed.queue_delay   the oldest waiting call has waited this long. Calls of the default priority
+//   4
+//                      go then, those of 3, 2 and 1 at 2, 3 and 4 times the delay, those of 5 to 8
+//                      at 0.8 to 0.2 of it (in the way of DAGOR: Zhou et al., "Overload Control for
+//                      Scaling WeChat Microservices", SoCC 2018: queueing time and priority)
+//   shed.cpu           the processor gauge (policy_gauge_cpu) is over it: shed with the probability
+//                      (cpu - limit) / (1 - limit) * priority / 4
 //   shed.throttle_k    K > 0: client-side adaptive throttling (Beyer et al., "Site Reliability
 //                      Engineering", ch. 21): refuse with the probability
 //                      max(0, (requests - K accepts) / (requests + 1)) over shed.throttle_window
