@@ -3,7 +3,7 @@
 // array finds where each began. The walk needs no error handling: the text is known to be valid.
 #include "base/doc_build.h"
 
-#include <yyjson.h>
+#include "base/json_view.h"
 
 typedef struct Cursor {
     const char *at, *end;

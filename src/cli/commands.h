@@ -15,6 +15,7 @@ extern const Command CMD_COMPARE;
 extern const Command CMD_COMPLETION;
 extern const Command CMD_CONFIG_SHOW;
 extern const Command CMD_DOCTOR;
+extern const Command CMD_FAKE_LLM;
 extern const Command CMD_GATE;
 extern const Command CMD_LEDGER_HEAD;
 extern const Command CMD_LEDGER_PATH;

@@ -106,5 +106,11 @@ int http_reply_begin(HttpReply *reply, int status, Slice type, Err *e);
 int http_reply_write(HttpReply *reply, Slice piece, Err *e);
 int http_reply_end(HttpReply *reply, Err *e);
 bool http_reply_began(const HttpReply *reply);
+// Breaks off: the client sees its connection (HTTP/2: the stream) end in the middle of the answer,
+// or before it began. For servers that must not let half an answer look whole, and for fakes that
+// break on purpose.
+void http_reply_abort(HttpReply *reply);
+// The client closed its side: nobody may be there to read what comes.
+bool http_reply_is_gone(const HttpReply *reply);
 
 #endif

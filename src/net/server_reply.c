@@ -89,6 +89,19 @@ int http_reply_end(HttpReply *reply, Err *e)
     return reply->rc == 0 ? reply->rc = reply->ops->end(reply, e) : reply->rc;
 }
 
+void http_reply_abort(HttpReply *reply)
+{
+    reply->began = true;
+    reply->ended = true;
+    reply->keep_alive = false;
+    reply->rc = reply->rc != 0 ? reply->rc : ERR_CLOSED;
+}
+
+bool http_reply_is_gone(const HttpReply *reply)
+{
+    return reply->gone || reply->rc != 0;
+}
+
 void reply_wake(HttpReply *reply, bool gone)
 {
     reply->gone = reply->gone || gone;
