@@ -363,6 +363,11 @@ void fake_send_answer(FakeWork *w)
 {
     FakeFault fault = w->reply ? w->fault : FAKE_NO_FAULT;
     FakeFailure failure = fake_failure(500, NULL);
+    if (w->out.overflowed) {
+        failure = fake_failure(400, "The answer would be larger than this server can make.");
+        fake_send_failure(w, &failure);
+        return;
+    }
     switch (fault) {
     case FAKE_MALFORMED:
         w->out.len = w->out.len / 2;

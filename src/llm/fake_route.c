@@ -146,7 +146,8 @@ static bool look_up_azure(const HttpServerRequest *http, FakeRoute *route)
         rest = slice_sub(rest, 3, rest.len);
     }
     char room[256];
-    if (rest.len > sizeof room - 4) {
+    route->provider = FAKE_BY_AZURE;
+    if (rest.len == 0 || rest.len > sizeof room - 4) {
         return false;
     }
     memcpy(room, "/v1/", 4);

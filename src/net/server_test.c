@@ -63,6 +63,13 @@ static void handle(void *ctx, const HttpServerRequest *request, HttpReply *reply
         stream(reply);
     } else if (slice_eq_cstr(request->path, "/events")) {
         events(w, reply);
+    } else if (slice_eq_cstr(request->path, "/abort")) {
+        stream(reply);
+        http_reply_abort(reply);
+        assert_true(http_reply_is_gone(reply));
+        assert_int_equal(http_reply_write(reply, SLICE("more"), NULL), ERR_ARG);
+    } else if (slice_eq_cstr(request->path, "/silent")) {
+        http_reply_abort(reply);
     } else if (slice_eq_cstr(request->path, "/204")) {
         http_reply_send(reply, 204, SLICE(""), SLICE("ignored"), NULL);
     } else if (slice_eq_cstr(request->path, "/wait")) {
@@ -184,6 +191,8 @@ static const Exchange exchanges[] = {
      {"Transfer-Encoding: chunked\r\n"},
      "\r\n\r\n4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n",
      true},
+    {"abort", {"GET /abort HTTP/1.1\r\n" H "\r\n"}, {"200 OK"}, "3\r\ntwo\r\n"},
+    {"abort before anything", {"GET /silent HTTP/1.1\r\n" H "\r\n"}, {NULL}, NULL},
     {"204", {"GET /204 HTTP/1.1\r\n" H "\r\n"}, {"204 No Content\r\nDate"}, "GMT\r\n\r\n", true},
     {"no answer",
      {"GET /unknown HTTP/1.1\r\n" H "\r\n"},
