@@ -5,8 +5,9 @@
 // nothing is sent again once a byte of content reached the caller. docs/internals/llm.md.
 //
 //     LlmConfig config;
-//     rc = llm_config_read(arena, doc_get(toml, SLICE("llm")), getenv, &config, e);
-//     rc = llm_client_create(&(LlmClientOptions){.loop = loop, .config = &config}, &client, e);
+//     rc = llm_config_read(arena, doc_get(toml, SLICE("llm")), &config, e);
+//     rc = llm_client_create(&(LlmClientOptions){.loop = loop, .config = &config,
+//                            .get_env = getenv}, &client, e);
 //     ... in fibers: llm_chat, llm_embed ...
 //     llm_client_destroy(client);
 //
@@ -19,7 +20,7 @@
 #include "os/fiber.h"
 
 typedef struct LlmClient LlmClient;
-typedef struct LlmConfig LlmConfig;     // config.h
+struct LlmConfig;                       // config.h
 typedef struct LlmCassette LlmCassette; // cassette.h
 
 // What happened in one attempt or one call; for metrics, spans and logs. Slices live for the call.
@@ -46,11 +47,12 @@ typedef struct LlmObserver {
 
 typedef struct LlmClientOptions {
     Loop *loop;
-    FiberPool *pool;         // for embedding batches and warming; NULL: neither
-    const LlmConfig *config; // borrowed for the client's life
-    LlmCassette *cassette;   // NULL: the network
+    FiberPool *pool;                // for embedding batches and warming; NULL: neither
+    const struct LlmConfig *config; // borrowed for the client's life
+    LlmCassette *cassette;          // NULL: the network
     LlmObserver observer;
-    uint64_t seed; // of the retries' jitter
+    char *(*get_env)(const char *name); // getenv, for api_key_env; NULL: no environment
+    uint64_t seed;                      // of the retries' jitter
 } LlmClientOptions;
 
 MUST_USE int llm_client_create(const LlmClientOptions *options, LlmClient **ret_client, Err *e);

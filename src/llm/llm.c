@@ -67,10 +67,31 @@ const char *llm_finish_name(LlmFinish finish)
     return NAMES[finish];
 }
 
+struct LlmShared {
+    size_t owners;
+    Arena *arena;
+};
+
 void llm_response_done(LlmResponse *response)
 {
+    LlmShared *shared = response->shared;
+    if (shared && --shared->owners == 0) {
+        arena_destroy(shared->arena);
+        free(shared);
+    }
     arena_destroy(response->arena);
     *response = (LlmResponse){0};
+}
+
+void llm_response_share(LlmResponse *response, LlmResponse *other)
+{
+    if (!response->shared) {
+        response->shared = mem_alloc(sizeof *response->shared);
+        *response->shared = (LlmShared){.owners = 1, .arena = response->arena};
+        response->arena = NULL;
+    }
+    *other = *response;
+    other->shared->owners++;
 }
 
 void llm_embed_response_done(LlmEmbedResponse *response)

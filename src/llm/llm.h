@@ -199,9 +199,12 @@ typedef struct LlmFailure {
     Slice message;
 } LlmFailure;
 
+typedef struct LlmShared LlmShared;
+
 typedef struct LlmResponse {
-    Arena *arena; // owns what is below
-    Slice id;     // the provider's
+    Arena *arena;      // owns what is below,
+    LlmShared *shared; // or this does, together with the cache and equal calls
+    Slice id;          // the provider's
     Slice request_id;
     Slice provider; // that answered, by its name in the configuration
     Slice model;    // that answered, by the provider's word
@@ -223,7 +226,9 @@ static inline LlmMessage llm_response_message(const LlmResponse *response)
 {
     return (LlmMessage){LLM_ASSISTANT, response->parts, response->part_count};
 }
-void llm_response_done(LlmResponse *response); // a zeroed one is fine
+void llm_response_done(LlmResponse *response); // on the client's thread; a zeroed one is fine
+// Makes the response one of several owners of its memory; `other` becomes another one.
+void llm_response_share(LlmResponse *response, LlmResponse *other);
 
 typedef struct LlmEmbedRequest {
     Slice role, provider, model; // as in LlmRequest
