@@ -29,6 +29,8 @@ const Command *const COMMANDS[] = {
     &CMD_LEDGER_PRUNE,
     &CMD_LEDGER_REBUILD,
     &CMD_LEDGER_PATH,
+    &CMD_LLM_TEST,
+    &CMD_LLM_COST,
     &CMD_FAKE_LLM,
     &CMD_CONFIG_SHOW,
     &CMD_DOCTOR,

@@ -22,6 +22,8 @@ extern const Command CMD_LEDGER_PATH;
 extern const Command CMD_LEDGER_PRUNE;
 extern const Command CMD_LEDGER_REBUILD;
 extern const Command CMD_LEDGER_VERIFY;
+extern const Command CMD_LLM_COST;
+extern const Command CMD_LLM_TEST;
 extern const Command CMD_LOADTEST;
 extern const Command CMD_EXECUTE;
 extern const Command CMD_MAN;

@@ -322,7 +322,7 @@ static int find_target(const LlmConfig *config, Slice text, const Doc *at, LlmTa
 static int check_fallbacks(const LlmConfig *config, const LlmProvider *p, Err *e)
 {
     for (size_t i = 0; i < p->fallback_count; i++) {
-        LlmTarget target;
+        LlmTarget target = {0};
         int rc = find_target(config, p->fallback_names[i], doc_get(p->doc, SLICE("fallback")),
                              &target, e);
         if (rc != 0) {
@@ -346,7 +346,7 @@ static void chain_add(const LlmConfig *config, LlmChain *chain, LlmTarget target
     chain->targets[chain->count++] = target;
     const LlmProvider *p = &config->providers[target.provider];
     for (size_t i = 0; i < p->fallback_count; i++) {
-        LlmTarget next;
+        LlmTarget next = {0};
         if (find_target(config, p->fallback_names[i], p->doc, &next, NULL) == 0) {
             chain_add(config, chain, next);
         }
@@ -361,7 +361,7 @@ static int read_role(const LlmConfig *config, Arena *arena, const Doc *m, LlmRol
     int rc = read_names(arena, m, &names, &count, e);
     role->name = m->key;
     for (size_t i = 0; rc == 0 && i < count; i++) {
-        LlmTarget target;
+        LlmTarget target = {0};
         rc = find_target(config, names[i], m, &target, e);
         if (rc == 0) {
             chain_add(config, &role->chain, target);
@@ -440,7 +440,7 @@ static int read_default(const Doc *llm, LlmConfig *config, Err *e)
         return 0;
     }
     int rc = doc_expect(d, DOC_STRING, "provider", e);
-    LlmTarget target;
+    LlmTarget target = {0};
     if (rc != 0 || (rc = find_target(config, d->text, d, &target, e)) != 0) {
         return rc;
     }

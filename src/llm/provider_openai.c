@@ -385,13 +385,13 @@ static void chat_event(Slice name, const Doc *doc, LlmAnswer *a)
 
 // ---- embeddings
 
-static void embed_url(const LlmEmbedAsk *ask, Buf *url)
+void wire_openai_embed_url(const LlmEmbedAsk *ask, Buf *url)
 {
     buf_append(url, ask->endpoint->base_url);
     buf_puts(url, "/embeddings");
 }
 
-static void embed_body(const LlmEmbedAsk *ask, JsonWriter *w)
+void wire_openai_embed_body(const LlmEmbedAsk *ask, JsonWriter *w)
 {
     json_object_begin(w);
     json_field_string(w, "model", ask->model);
@@ -408,7 +408,7 @@ static void embed_body(const LlmEmbedAsk *ask, JsonWriter *w)
     json_object_end(w);
 }
 
-static void embed_answer(const Doc *doc, LlmEmbedRows *rows, LlmAnswer *a)
+void wire_openai_embed_answer(const Doc *doc, LlmEmbedRows *rows, LlmAnswer *a)
 {
     read_head(a, doc);
     size_t at = 0;
@@ -429,9 +429,9 @@ const LlmAdapter LLM_ADAPTER_OPENAI = {
     .chat_body = chat_body,
     .chat_answer = chat_answer,
     .chat_event = chat_event,
-    .embed_url = embed_url,
-    .embed_body = embed_body,
-    .embed_answer = embed_answer,
+    .embed_url = wire_openai_embed_url,
+    .embed_body = wire_openai_embed_body,
+    .embed_answer = wire_openai_embed_answer,
 };
 
 // ---- Azure: {endpoint}/openai/deployments/{model}/... ?api-version=... or
@@ -469,6 +469,6 @@ const LlmAdapter LLM_ADAPTER_AZURE = {
     .chat_answer = chat_answer,
     .chat_event = chat_event,
     .embed_url = azure_embed_url,
-    .embed_body = embed_body,
-    .embed_answer = embed_answer,
+    .embed_body = wire_openai_embed_body,
+    .embed_answer = wire_openai_embed_answer,
 };

@@ -389,4 +389,7 @@ const LlmAdapter LLM_ADAPTER_RESPONSES = {
     .chat_body = chat_body,
     .chat_answer = chat_answer,
     .chat_event = chat_event,
+    .embed_url = wire_openai_embed_url,
+    .embed_body = wire_openai_embed_body,
+    .embed_answer = wire_openai_embed_answer,
 };

@@ -93,6 +93,10 @@ void wire_system_text(const LlmRequest *request, Buf *out);
 bool wire_has_system(const LlmRequest *request);
 // The name of the call with this id in the conversation, for protocols that want names.
 Slice wire_call_name(const LlmRequest *request, const LlmPart *result);
+// OpenAI's embeddings, which belong to the Responses protocol as well.
+void wire_openai_embed_url(const LlmEmbedAsk *ask, Buf *url);
+void wire_openai_embed_body(const LlmEmbedAsk *ask, JsonWriter *w);
+void wire_openai_embed_answer(const Doc *doc, LlmEmbedRows *rows, LlmAnswer *answer);
 // A model's name within a URL's path.
 void wire_path_segment(Buf *url, Slice text);
 // Adds a row of numbers (a DOC_ARRAY) at `index`.
