@@ -41,7 +41,7 @@ FIXTURES = {"fixtures": [
     {"match": {"userMessage": "structure"}, "response": {"content": "{\"ready\":true}"}},
     {"match": {"inputText": "vector"}, "response": {"embedding": [0.25, -0.5, 1]}},
     {"match": {"userMessage": "cut"}, "response": {"content": "a b c d e f g h i j k l m n o p"},
-     "chunkSize": 4, "truncateAfterChunks": 2},
+     "chunkSize": 4, "latency": 20, "truncateAfterChunks": 7},
     {"match": {"userMessage": "hello"}, "response": {"content": "Hello from the other side."}},
 ]}
 PIXEL = base64.b64decode(

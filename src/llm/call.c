@@ -346,7 +346,9 @@ static void obey_limits(Op *op, Provider *p, const Source *s)
         }
     }
     int64_t wait = llm_rate_wait(&rate);
-    if (wait > 0) {
+    // Retry-After is what the provider means where it says both: the others tell when a bucket is
+    // full again.
+    if (wait > 0 && source_header(s, "retry-after").len == 0) {
         op->client->stats.rate_waits++;
         policy_hold(p->block, loop_clock(loop) + wait);
     }
