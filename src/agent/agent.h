@@ -50,7 +50,6 @@ typedef struct AgentSpec {
     OverflowRule overflow;
     uint32_t mailbox_max;  // events waiting; 0: the runner's event_buffer
     uint32_t worker_limit; // activations at once in all shards; 0: the runner's worker_limit
-    bool sends_dead_letters_never; // private to the runner: its dead-letter agent
 } AgentSpec;
 
 // ---- who and when

@@ -71,9 +71,9 @@ struct Event {
     AgentId source;      // AGENT_NONE: from outside
     int64_t created_ns;  // of the clock of the shards
     int64_t deadline_ns; // NEVER_NS: none
-    TraceContext trace; // its span is this event, its parent the event whose handler made it
-    uint16_t hops;  // events before it in the chain of handlers that emitted
-    uint16_t depth; // calls around it
+    TraceContext trace;  // its span is this event, its parent the event whose handler made it
+    uint16_t hops;       // events before it in the chain of handlers that emitted
+    uint16_t depth;      // calls around it
     uint8_t priority;
     uint8_t kind; // private
     uint8_t type_len;

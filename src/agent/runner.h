@@ -53,7 +53,7 @@ enum {
     RUNNER_HOPS_MAX = 1024,
     RUNNER_CALL_DEPTH_MAX = 64,
     RUNNER_AGENTS_MAX = 1 << 20,
-    RUNNER_INBOX = 8192,
+    RUNNER_INBOX = 2048,
     RUNNER_TRACE_ENTRIES = 4096,
     RUNNER_SHARDS_MAX = 256,
     RUNNER_HOOKS_MAX = 16, // of one point
@@ -151,7 +151,7 @@ RunnerCounts runner_counts(const Runner *runner);
 
 typedef struct AgentMetrics {
     Slice name;
-    uint64_t handled, failed, shed, timeouts, retries;
+    uint64_t handled, failed, timeouts, retries;
     uint64_t running, queued; // now
     const Hist *duration_ns;  // of runs that ended well
     const Hist *error_duration_ns;

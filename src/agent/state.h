@@ -23,7 +23,7 @@
 
 enum {
     STATE_KEY_MAX = 255,          // bytes of a key
-    STATE_ITEMS_MAX = 1 << 20,    // keys of one state
+    STATE_ITEMS_MAX = 1 << 18,    // keys of one state
     STATE_VALUE_MAX = 64 << 20,   // bytes of one value
     STATE_COMPRESS_MIN = 4 << 10, // shorter values are never compressed
 };
@@ -41,7 +41,6 @@ typedef struct StateNode StateNode;
 
 typedef struct State {
     StateNode *root;     // NULL: empty
-    uint32_t count;      // keys
     bool read_only;      //
     size_t compress_min; // strings and JSON from this size on are stored by zstd; 0: never
 } State;
@@ -50,13 +49,10 @@ static inline State state_create(void)
 {
     return (State){0};
 }
-void state_done(State *s);         // the handle is empty and usable again
-State state_clone(const State *s); // writable, whatever `s` is
-State state_view(const State *s);  // read-only
-static inline size_t state_count(const State *s)
-{
-    return s->count;
-}
+void state_done(State *s);          // the handle is empty and usable again
+State state_clone(const State *s);  // writable, whatever `s` is
+State state_view(const State *s);   // read-only
+size_t state_count(const State *s); // keys; O(1)
 // True when both show the same tree, which costs nothing to find out; false proves nothing.
 static inline bool state_shares(const State *a, const State *b)
 {

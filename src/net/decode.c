@@ -203,3 +203,19 @@ int http_decode_body(const HttpHead *head, Slice body, Buf *plain, Slice *ret_bo
     }
     return rc;
 }
+
+int http_encode_zstd(Slice bytes, Buf *out, Err *e)
+{
+    size_t bound = ZSTD_compressBound(bytes.len);
+    char *at = buf_reserve(out, bound);
+    if (!at) {
+        return err_set(e, ERR_LIMIT, "%zu bytes may need %zu compressed: no room", bytes.len,
+                       bound);
+    }
+    size_t written = ZSTD_compress(at, bound, bytes.ptr ? bytes.ptr : "", bytes.len, 1);
+    if (ZSTD_isError(written)) {
+        return broken("zstd", ZSTD_getErrorName(written), e);
+    }
+    buf_commit(out, written);
+    return 0;
+}

@@ -23,4 +23,8 @@ MUST_USE int http_decode_body(const HttpHead *head, Slice body, Buf *plain, Slic
 // One coding by its name, appended to `out`. Codes as above.
 MUST_USE int http_decode(Slice coding, Slice bytes, Buf *out, Err *e);
 
+// The other way, for values of our own: as one zstd frame (RFC 8878) that says how long the bytes
+// are. ERR_LIMIT.
+MUST_USE int http_encode_zstd(Slice bytes, Buf *out, Err *e);
+
 #endif

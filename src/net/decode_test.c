@@ -218,13 +218,32 @@ static void test_gzip_both_ways(void **state)
     buf_done(&small);
 }
 
+static void test_zstd_both_ways(void **state)
+{
+    (void)state;
+    char *text = mem_alloc(100000);
+    for (size_t i = 0; i < 100000; i++) {
+        text[i] = "state "[i % 6];
+    }
+    Buf packed = buf_create(1 << 20), plain = buf_create(100000), small = buf_create(100);
+    assert_int_equal(http_encode_zstd((Slice){text, 100000}, &packed, NULL), 0);
+    assert_true(packed.len < 1000);
+    assert_int_equal(http_decode(SLICE("zstd"), buf_slice(&packed), &plain, NULL), 0);
+    assert_true(slice_eq(buf_slice(&plain), (Slice){text, 100000}));
+    assert_int_equal(http_encode_zstd((Slice){text, 100000}, &small, NULL), ERR_LIMIT);
+    free(text);
+    buf_done(&packed);
+    buf_done(&plain);
+    buf_done(&small);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gzip_both_ways), cmocka_unit_test(test_good),
-        cmocka_unit_test(test_ceiling),        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_members),        cmocka_unit_test(test_bombs),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_gzip_both_ways), cmocka_unit_test(test_zstd_both_ways),
+        cmocka_unit_test(test_good),           cmocka_unit_test(test_ceiling),
+        cmocka_unit_test(test_damage),         cmocka_unit_test(test_members),
+        cmocka_unit_test(test_bombs),          cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

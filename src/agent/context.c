@@ -1,0 +1,150 @@
+// What a handler sees of the runner.
+#include "agent/agent.h"
+
+#include <stdarg.h>
+
+#include "agent/runner_impl.h"
+
+enum { ARENA_MAX = 64 << 20 };
+
+void *agent_self(const AgentContext *ctx)
+{
+    return ctx->job->slot->def->self;
+}
+
+Slice agent_name(const AgentContext *ctx)
+{
+    return def_name(ctx->job->slot->def);
+}
+
+const Event *agent_event(const AgentContext *ctx)
+{
+    return &ctx->job->event;
+}
+
+Runner *agent_runner(const AgentContext *ctx)
+{
+    return ctx->shard->runner;
+}
+
+unsigned agent_shard(const AgentContext *ctx)
+{
+    return ctx->shard->index;
+}
+
+unsigned agent_attempt(const AgentContext *ctx)
+{
+    return ctx->attempt;
+}
+
+int64_t agent_now(const AgentContext *ctx)
+{
+    return shard_now(ctx->shard);
+}
+
+int64_t agent_deadline(const AgentContext *ctx)
+{
+    return ctx->job->event.deadline_ns;
+}
+
+bool agent_is_cancelled(const AgentContext *ctx)
+{
+    return ctx->worker->cause != CANCEL_NONE || shard_now(ctx->shard) >= agent_deadline(ctx);
+}
+
+Arena *agent_arena(AgentContext *ctx)
+{
+    Worker *w = ctx->worker;
+    if (!w->arena) {
+        w->arena = arena_create(ARENA_MAX);
+    }
+    return w->arena;
+}
+
+int agent_reply(AgentContext *ctx, Slice data)
+{
+    if (data.len > ctx->shard->runner->options.data_max) {
+        return agent_fail(ctx, ERR_LIMIT, "a reply of %zu bytes, the limit is %zu", data.len,
+                          ctx->shard->runner->options.data_max);
+    }
+    Bytes *bytes = data.len > EVENT_INLINE_BYTES ? bytes_copy(data) : NULL;
+    bytes_unref(ctx->reply_bytes);
+    ctx->reply_bytes = bytes;
+    ctx->reply_len = 0;
+    if (!bytes && data.len > 0) {
+        memmove(ctx->reply_inline, data.ptr, data.len);
+        ctx->reply_len = (uint32_t)data.len;
+    }
+    return 0;
+}
+
+int agent_reply_bytes(AgentContext *ctx, Bytes *bytes)
+{
+    if (bytes->len > ctx->shard->runner->options.data_max) {
+        return agent_fail(ctx, ERR_LIMIT, "a reply of %zu bytes, the limit is %zu", bytes->len,
+                          ctx->shard->runner->options.data_max);
+    }
+    (void)bytes_ref(bytes);
+    bytes_unref(ctx->reply_bytes);
+    ctx->reply_bytes = bytes;
+    ctx->reply_len = 0;
+    return 0;
+}
+
+int agent_fail(AgentContext *ctx, ErrCode code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(ctx->reason, sizeof ctx->reason, format, args);
+    va_end(args);
+    ctx->fail_code = code;
+    return code;
+}
+
+int agent_sleep(AgentContext *ctx, int64_t duration_ns)
+{
+    (void)ctx;
+    return fiber_sleep(duration_ns);
+}
+
+static int stream_remote(AgentContext *ctx, const Reply *reply, Slice chunk)
+{
+    Shard *shard = ctx->shard;
+    // What does not fit waits here, not in memory without bound.
+    while (shard->outboxes[reply->shard].first) {
+        int rc = fiber_sleep(REMOTE_ROOM_NS);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    Message m;
+    m.kind = MESSAGE_CHUNK;
+    m.wait = reply->wait;
+    m.event.bytes = bytes_copy(chunk);
+    m.event.inline_len = 0;
+    shard_send(shard, reply->shard, &m);
+    return 0;
+}
+
+int agent_stream(AgentContext *ctx, Slice chunk)
+{
+    const Reply *reply = &ctx->job->reply;
+    if (ctx->job->abandoned || ctx->worker->cause != CANCEL_NONE) {
+        return ERR_CANCELLED;
+    }
+    switch (reply->kind) {
+    case REPLY_NONE: break;
+    case REPLY_LOCAL:
+        if (reply->wait->on_chunk) {
+            reply->wait->on_chunk(reply->wait->chunk_arg, chunk);
+        }
+        break;
+    case REPLY_REMOTE: return reply->wants_chunks ? stream_remote(ctx, reply, chunk) : 0;
+    case REPLY_DONE:
+        if (reply->on_chunk) {
+            reply->on_chunk(reply->arg, chunk);
+        }
+        break;
+    }
+    return 0;
+}
