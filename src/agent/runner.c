@@ -186,7 +186,7 @@ int runner_hook(Runner *runner, HookPoint point, RunnerHookFn *fn, void *arg, Er
 static int start_threads(Runner *runner, Err *e)
 {
     for (unsigned i = 0; i < runner->shard_count; i++) {
-        char name[16];
+        char name[32]; // the system keeps 15 characters
         (void)snprintf(name, sizeof name, "agents-%u", i);
         int cpu = runner->options.pin ? (int)(i % (unsigned)thread_cpu_count()) : THREAD_ANY_CPU;
         Shard *shard = runner->shards[i];

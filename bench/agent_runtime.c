@@ -1,0 +1,379 @@
+// What an event costs in the agent runtime, by workload. Everything that users would have on is on:
+// metrics, a deadline on every event, hooks at every point.
+//
+//   agent_runtime [--json] [--seconds S] [WORKLOAD...]
+//
+// Figures are of one machine at one moment; bench/agent/run.sh takes turns with the Go module it
+// is compared with.
+#include <malloc.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "agent/runner.h"
+
+// ---- allocations
+
+extern void *__libc_malloc(size_t bytes);
+extern void *__libc_calloc(size_t count, size_t bytes);
+extern void *__libc_realloc(void *ptr, size_t bytes);
+static atomic_ulong allocations;
+
+void *malloc(size_t bytes)
+{
+    atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
+    return __libc_malloc(bytes);
+}
+void *calloc(size_t count, size_t bytes)
+{
+    atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
+    return __libc_calloc(count, bytes);
+}
+void *realloc(void *ptr, size_t bytes)
+{
+    atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
+    return __libc_realloc(ptr, bytes);
+}
+
+static size_t resident_bytes(void)
+{
+    FILE *f = fopen("/proc/self/statm", "r");
+    char text[128] = "";
+    if (f) {
+        (void)!fgets(text, sizeof text, f);
+        (void)fclose(f);
+    }
+    char *space = strchr(text, ' ');
+    return space ? strtoul(space + 1, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+// ---- the world
+
+static uint64_t hook_calls;
+
+static void on_hook(void *arg, const HookInfo *info)
+{
+    (void)arg;
+    (void)info;
+    hook_calls++;
+}
+
+typedef struct Bench {
+    const char *name;
+    double seconds;
+    bool json;
+    int printed;
+} Bench;
+
+typedef struct Measure {
+    uint64_t events; // per operation 1 unless `per` says otherwise
+    int64_t elapsed_ns;
+    unsigned long allocations;
+    Hist *hop; // or NULL
+} Measure;
+
+static Runner *open_runner(unsigned shards)
+{
+    Runner *runner;
+    Err e = {0};
+    RunnerOptions options = {.shards = shards,
+                             .event_timeout_ns = 30 * NS_PER_S,
+                             .hops_max = UINT16_MAX - 2,
+                             .spin_ns = 50000,
+                             .event_buffer = 4096};
+    if (runner_create(&options, &runner, &e) != 0) {
+        die("%s", e.text);
+    }
+    for (int p = 0; p < HOOK_POINTS; p++) {
+        if (runner_hook(runner, (HookPoint)p, on_hook, NULL, &e) != 0) {
+            die("%s", e.text);
+        }
+    }
+    return runner;
+}
+
+static AgentId add(Runner *runner, const char *name, AgentRunFn *run, void *self)
+{
+    AgentId id;
+    Err e = {0};
+    AgentSpec spec = {.name = slice_from_cstr(name), .run = run, .self = self};
+    if (runner_register(runner, &spec, &id, &e) != 0) {
+        die("%s", e.text);
+    }
+    return id;
+}
+
+static void start(Runner *runner)
+{
+    Err e = {0};
+    if (runner_start(runner, &e) != 0) {
+        die("%s", e.text);
+    }
+}
+
+static void report(Bench *b, const char *name, const Measure *m)
+{
+    double per_event = (double)m->elapsed_ns / (double)m->events;
+    double rate = 1e9 / per_event;
+    if (b->json) {
+        printf("%s\n  {\"workload\": \"%s\", \"events_per_s\": %.0f, \"ns_per_event\": %.1f, "
+               "\"allocations_per_event\": %.4f}",
+               b->printed++ ? "," : "", name, rate, per_event,
+               (double)m->allocations / (double)m->events);
+    } else {
+        printf("%-24s %12.0f /s %10.1f ns  %8.4f allocations\n", name, rate, per_event,
+               (double)m->allocations / (double)m->events);
+    }
+}
+
+// ---- workloads
+
+typedef struct Flow {
+    AgentId *targets;
+    size_t count, next;
+    uint64_t left;
+    atomic_ulong handled;
+} Flow;
+
+static int sink(AgentContext *ctx, const Event *event, State *state)
+{
+    (void)event;
+    (void)state;
+    Flow *flow = agent_self(ctx);
+    unsigned long n = atomic_load_explicit(&flow->handled, memory_order_relaxed);
+    atomic_store_explicit(&flow->handled, n + 1, memory_order_relaxed);
+    return 0;
+}
+
+static int source(AgentContext *ctx, const Event *event, State *state)
+{
+    (void)state;
+    Flow *flow = agent_self(ctx);
+    for (uint64_t i = 0; i < flow->left; i++) {
+        AgentId target = flow->targets[flow->next];
+        flow->next = flow->next + 1 == flow->count ? 0 : flow->next + 1;
+        EventSpec spec = {.agent = target, .type = SLICE("tick"), .data = event_data(event)};
+        int rc = agent_emit(ctx, &spec, NULL);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static void wait_for(Runner *runner)
+{
+    while (runner_counts(runner).in_flight > 0) {
+        (void)usleep(100);
+    }
+}
+
+static void flow_run(Bench *b, const char *name, size_t agents)
+{
+    Runner *runner = open_runner(1);
+    Flow flow = {.targets = mem_alloc(agents * sizeof(AgentId)), .count = agents};
+    for (size_t i = 0; i < agents; i++) {
+        char text[32];
+        (void)snprintf(text, sizeof text, "sink-%zu", i);
+        flow.targets[i] = add(runner, text, sink, &flow);
+    }
+    (void)add(runner, "source", source, &flow);
+    start(runner);
+    EventSpec spec = {.target = SLICE("source"), .data = SLICE("{\"n\":1}")};
+    flow.left = 200000; // warms pools and pages
+    (void)!runner_emit(runner, &spec, NULL);
+    wait_for(runner);
+    flow.left = (uint64_t)(b->seconds * 4e6);
+    unsigned long before = atomic_load(&allocations);
+    int64_t begin = clock_now(clock_real());
+    (void)!runner_emit(runner, &spec, NULL);
+    wait_for(runner);
+    Measure m = {.events = flow.left,
+                 .elapsed_ns = clock_now(clock_real()) - begin,
+                 .allocations = atomic_load(&allocations) - before};
+    report(b, name, &m);
+    (void)runner_stop(runner, NS_PER_S);
+    runner_destroy(runner);
+    free(flow.targets);
+}
+
+static void one_to_one(Bench *b)
+{
+    flow_run(b, "one-to-one", 1);
+}
+
+static void thousand_agents(Bench *b)
+{
+    flow_run(b, "1,000 agents", 1000);
+}
+
+static void from_outside(Bench *b)
+{
+    Runner *runner = open_runner(1);
+    Flow flow = {0};
+    AgentId id = add(runner, "sink", sink, &flow);
+    start(runner);
+    EventSpec spec = {.agent = id, .data = SLICE("{\"n\":1}")};
+    uint64_t count = (uint64_t)(b->seconds * 1e6);
+    unsigned long before = atomic_load(&allocations);
+    int64_t begin = clock_now(clock_real());
+    for (uint64_t i = 0; i < count; i++) {
+        (void)!runner_emit(runner, &spec, NULL);
+    }
+    wait_for(runner);
+    Measure m = {.events = count,
+                 .elapsed_ns = clock_now(clock_real()) - begin,
+                 .allocations = atomic_load(&allocations) - before};
+    report(b, "emit-to-handler", &m);
+    (void)runner_stop(runner, NS_PER_S);
+    runner_destroy(runner);
+}
+
+typedef struct Pong {
+    AgentId other;
+    uint64_t left;
+    Hist hop;
+} Pong;
+
+static int pong(AgentContext *ctx, const Event *event, State *state)
+{
+    (void)state;
+    Pong *p = agent_self(ctx);
+    hist_record(&p->hop, agent_now(ctx) - event->created_ns);
+    if (p->left == 0) {
+        return 0;
+    }
+    p->left--;
+    EventSpec spec = {.agent = p->other, .data = event_data(event)};
+    return agent_emit(ctx, &spec, NULL);
+}
+
+static void ping_pong(Bench *b, const char *name, unsigned shards, double rounds)
+{
+    Runner *runner = open_runner(shards);
+    Pong p[2] = {0};
+    hist_init(&p[0].hop);
+    hist_init(&p[1].hop);
+    // Two names that live on different shards, if there are two.
+    AgentId ids[64];
+    unsigned homes[64];
+    size_t count = 0;
+    for (; count < 64; count++) {
+        char text[32];
+        (void)snprintf(text, sizeof text, "agent-%zu", count);
+        homes[count] = (unsigned)(slice_hash(slice_from_cstr(text)) % shards);
+        bool first = count == 0;
+        bool last = !first && (shards == 1 || homes[count] != homes[0]);
+        ids[count] = add(runner, text, pong, first ? &p[0] : &p[1]);
+        if (last) {
+            break;
+        }
+    }
+    p[0].other = ids[count];
+    p[1].other = ids[0];
+    start(runner);
+    unsigned long before = 0;
+    int64_t begin = 0;
+    Measure m = {0};
+    for (int phase = 0; phase < 2; phase++) {
+        uint64_t left = phase == 0 ? 1000 : (uint64_t)(rounds * b->seconds);
+        m.events = left;
+        before = atomic_load(&allocations);
+        begin = clock_now(clock_real());
+        while (left > 0) { // a chain is at most hops_max long
+            uint64_t part = left < 60000 ? left : 60000;
+            p[0].left = part / 2;
+            p[1].left = part - part / 2;
+            left -= part;
+            EventSpec spec = {.agent = ids[0], .data = SLICE("{\"n\":1}")};
+            (void)!runner_emit(runner, &spec, NULL);
+            wait_for(runner);
+        }
+        m.elapsed_ns = clock_now(clock_real()) - begin;
+        m.allocations = atomic_load(&allocations) - before;
+    }
+    report(b, name, &m);
+    hist_merge(&p[0].hop, &p[1].hop);
+    if (!b->json) {
+        printf("%-24s p50 %.0f ns, p99 %.0f ns\n", "", hist_quantile(&p[0].hop, 0.5),
+               hist_quantile(&p[0].hop, 0.99));
+    } else {
+        printf(",\n  {\"workload\": \"%s hop\", \"p50_ns\": %.0f, \"p99_ns\": %.0f}", name,
+               hist_quantile(&p[0].hop, 0.5), hist_quantile(&p[0].hop, 0.99));
+    }
+    (void)runner_stop(runner, NS_PER_S);
+    runner_destroy(runner);
+    hist_done(&p[0].hop);
+    hist_done(&p[1].hop);
+}
+
+static void ping_pong_here(Bench *b)
+{
+    ping_pong(b, "ping-pong", 1, 4e6);
+}
+
+static void ping_pong_across(Bench *b)
+{
+    ping_pong(b, "ping-pong across shards", 2, 1e5);
+}
+
+static void idle_agents(Bench *b)
+{
+    enum { AGENTS = 100000 };
+    size_t before = resident_bytes();
+    Runner *runner = open_runner(1);
+    for (size_t i = 0; i < AGENTS; i++) {
+        char text[32];
+        (void)snprintf(text, sizeof text, "idle-%zu", i);
+        (void)add(runner, text, sink, NULL);
+    }
+    start(runner);
+    size_t after = resident_bytes();
+    double mib = (double)(after - before) / (1 << 20);
+    if (b->json) {
+        printf("%s\n  {\"workload\": \"100,000 idle agents\", \"resident_mib\": %.1f}",
+               b->printed++ ? "," : "", mib);
+    } else {
+        printf("%-24s %12.1f MiB\n", "100,000 idle agents", mib);
+    }
+    runner_destroy(runner);
+}
+
+static const struct {
+    const char *name;
+    void (*run)(Bench *b);
+} workloads[] = {
+    {"idle", idle_agents},     {"one-to-one", one_to_one},    {"agents", thousand_agents},
+    {"outside", from_outside}, {"ping-pong", ping_pong_here}, {"across", ping_pong_across},
+};
+
+int main(int argc, char **argv)
+{
+    Bench b = {.seconds = 1};
+    bool all = true;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0) {
+            b.json = true;
+        } else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc) {
+            b.seconds = strtod(argv[++i], NULL);
+        } else {
+            all = false;
+        }
+    }
+    if (b.json) {
+        printf("[");
+    }
+    for (size_t w = 0; w < COUNT_OF(workloads); w++) {
+        bool wanted = all;
+        for (int i = 1; i < argc; i++) {
+            wanted = wanted || strcmp(argv[i], workloads[w].name) == 0;
+        }
+        if (wanted) {
+            workloads[w].run(&b);
+            (void)fflush(stdout);
+        }
+    }
+    if (b.json) {
+        printf("\n]\n");
+    }
+    return 0;
+}
