@@ -107,31 +107,19 @@ int agent_sleep(AgentContext *ctx, int64_t duration_ns)
     return fiber_sleep(duration_ns);
 }
 
-static int stream_remote(AgentContext *ctx, const Reply *reply, Slice chunk)
+static void send_chunk(AgentContext *ctx, const Reply *reply, Slice chunk)
 {
-    Shard *shard = ctx->shard;
-    // What does not fit waits here, not in memory without bound.
-    while (shard->outboxes[reply->shard].first) {
-        int rc = fiber_sleep(REMOTE_ROOM_NS);
-        if (rc != 0) {
-            return rc;
-        }
-    }
     Message m;
     m.kind = MESSAGE_CHUNK;
     m.wait = reply->wait;
     m.event.bytes = bytes_copy(chunk);
     m.event.inline_len = 0;
-    shard_send(shard, reply->shard, &m);
-    return 0;
+    shard_send(ctx->shard, reply->shard, &m);
 }
 
-int agent_stream(AgentContext *ctx, Slice chunk)
+void context_stream_now(AgentContext *ctx, Slice chunk)
 {
     const Reply *reply = &ctx->job->reply;
-    if (ctx->job->abandoned || ctx->worker->cause != CANCEL_NONE) {
-        return ERR_CANCELLED;
-    }
     switch (reply->kind) {
     case REPLY_NONE: break;
     case REPLY_LOCAL:
@@ -139,12 +127,32 @@ int agent_stream(AgentContext *ctx, Slice chunk)
             reply->wait->on_chunk(reply->wait->chunk_arg, chunk);
         }
         break;
-    case REPLY_REMOTE: return reply->wants_chunks ? stream_remote(ctx, reply, chunk) : 0;
+    case REPLY_REMOTE:
+        if (reply->wants_chunks) {
+            send_chunk(ctx, reply, chunk);
+        }
+        break;
     case REPLY_DONE:
         if (reply->on_chunk) {
             reply->on_chunk(reply->arg, chunk);
         }
         break;
     }
+}
+
+int agent_stream(AgentContext *ctx, Slice chunk)
+{
+    const Reply *reply = &ctx->job->reply;
+    // What does not fit into the other shard's inbox waits here, not in memory without bound.
+    while (reply->kind == REPLY_REMOTE && ctx->shard->outboxes[reply->shard].first) {
+        int rc = fiber_sleep(REMOTE_ROOM_NS);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    if (ctx->job->abandoned || ctx->worker->cause != CANCEL_NONE) {
+        return ERR_CANCELLED;
+    }
+    context_stream_now(ctx, chunk);
     return 0;
 }

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <unistd.h>
 
 #include "agent/runner_impl.h"
 
@@ -239,11 +238,6 @@ uint64_t runner_next_id(Runner *runner)
     return (uint64_t)counter_add(&runner->outside_ids, 1);
 }
 
-static void pause_ns(long ns)
-{
-    (void)nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
-}
-
 typedef enum WhenFull { FULL_WAIT, FULL_REFUSE } WhenFull;
 
 // Waits for room as the rule says. In a manual runner time passes by stepping.
@@ -256,7 +250,7 @@ static bool wait_outside(Runner *runner, const Delivery *d, WhenFull when)
     if (runner->options.manual) {
         return runner_step(runner);
     }
-    pause_ns(50 * NS_PER_US);
+    thread_pause_ns(50 * NS_PER_US);
     return true;
 }
 
@@ -451,7 +445,7 @@ static bool wait_idle(Runner *runner, int64_t until_ns)
             return false;
         }
         if (!runner->options.manual) {
-            pause_ns(100 * NS_PER_US);
+            thread_pause_ns(100 * NS_PER_US);
         } else if (!runner_step(runner)) {
             return runner_counts(runner).in_flight == 0;
         }
@@ -581,11 +575,11 @@ void runner_on_shards(Runner *runner, void (*fn)(Shard *shard, void *arg), void 
         m.fn = run_errand;
         m.arg = &errand;
         while (!mpsc_push(shard->inbox, &m)) {
-            pause_ns(50 * NS_PER_US);
+            thread_pause_ns(50 * NS_PER_US);
         }
         waker_notify(&shard->waker);
         while (!flag_is_set(&errand.done)) {
-            pause_ns(20 * NS_PER_US);
+            thread_pause_ns(20 * NS_PER_US);
         }
     }
 }

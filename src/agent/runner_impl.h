@@ -348,6 +348,8 @@ MUST_USE int context_reserve(AgentContext *ctx, const Delivery *d, unsigned to);
 // its part of max_concurrent_events.
 void context_leave_place(AgentContext *ctx, bool root);
 void context_take_place(AgentContext *ctx, bool root);
+// agent_stream from where nothing may park.
+void context_stream_now(AgentContext *ctx, Slice chunk);
 MUST_USE int context_send(AgentContext *ctx, unsigned to, const Delivery *d);
 
 // ---- dead_letter.c

@@ -99,6 +99,12 @@ void thread_set_timer_slack_ns(long slack_ns)
     (void)prctl(PR_SET_TIMERSLACK, (unsigned long)slack_ns, 0UL, 0UL, 0UL);
 }
 
+void thread_pause_ns(int64_t ns)
+{
+    struct timespec ts = {.tv_nsec = ns < 999999999 ? (long)ns : 999999999};
+    (void)nanosleep(&ts, NULL);
+}
+
 int thread_cpu_count(void)
 {
     cpu_set_t set;

@@ -5,6 +5,8 @@
 #ifndef OS_THREAD_H
 #define OS_THREAD_H
 
+#include <stdint.h>
+
 #include "base/err.h"
 
 typedef struct Thread Thread;
@@ -22,6 +24,8 @@ void thread_join(Thread *thread); // waits, then frees; NULL is fine
 // The calling thread. Pinning is ERR_ARG for a CPU outside the allowed set.
 MUST_USE int thread_pin_self(int cpu, Err *e);
 void thread_set_timer_slack_ns(long slack_ns);
+// The calling thread sleeps, at most a second. Not for loops' threads: those have timers.
+void thread_pause_ns(int64_t ns);
 // CPUs this process may run on (affinity, not cgroup quota; see os/host.h for that).
 int thread_cpu_count(void);
 
