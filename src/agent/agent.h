@@ -50,6 +50,9 @@ typedef struct AgentSpec {
     OverflowRule overflow;
     uint32_t mailbox_max;  // events waiting; 0: the runner's event_buffer
     uint32_t worker_limit; // activations at once in all shards; 0: the runner's worker_limit
+    // Policies around its runs: ParamValue[POLICY_PARAM_COUNT] of policy/params.h, copied; NULL:
+    // none. An agent placed by session has a set of them on each shard.
+    const union ParamValue *policies;
 } AgentSpec;
 
 // ---- who and when
@@ -98,17 +101,17 @@ void agent_result_done(AgentResult *result);
 
 typedef void AgentChunkFn(void *arg, Slice chunk);
 
-typedef struct CallOptions {
+typedef struct AgentCallOptions {
     const State *state;     // shared with the callee, which writes to a copy; NULL: empty
     AgentChunkFn *on_chunk; // streamed pieces, on this shard's thread; must not park. May be NULL
     void *chunk_arg;
-} CallOptions;
+} AgentCallOptions;
 
 // Emits and waits. The deadline is the earlier of the spec's and the handler's own. Returns the
 // callee's code (also in the result), or why it could not be called. While it waits the caller's
 // place under its agent's worker_limit is free for others, so agents that call each other in a
 // circle cannot lock each other out; a circle ends with ERR_LIMIT at call_depth_max.
-MUST_USE int agent_call(AgentContext *ctx, const EventSpec *spec, const CallOptions *options,
+MUST_USE int agent_call(AgentContext *ctx, const EventSpec *spec, const AgentCallOptions *options,
                         AgentResult *ret_result, Err *e);
 
 // Several at once: start them, then wait for each; the AgentCall stays in place meanwhile. Every
@@ -122,8 +125,8 @@ struct AgentCall {
     AgentCall *next;
 };
 
-MUST_USE int agent_call_start(AgentContext *ctx, const EventSpec *spec, const CallOptions *options,
-                              AgentCall *call, Err *e);
+MUST_USE int agent_call_start(AgentContext *ctx, const EventSpec *spec,
+                              const AgentCallOptions *options, AgentCall *call, Err *e);
 // The result's code. The result stays in call->result: agent_result_done.
 MUST_USE int agent_call_wait(AgentContext *ctx, AgentCall *call);
 // The index of a finished one (not yet reported) of `calls`, or ERR_CANCELLED. Skips NULLs.

@@ -148,7 +148,7 @@ int agent_emit(AgentContext *ctx, const EventSpec *spec, Err *e)
 
 // ---- waits
 
-static CallWait *wait_take(AgentContext *ctx, AgentCall *call, const CallOptions *options)
+static CallWait *wait_take(AgentContext *ctx, AgentCall *call, const AgentCallOptions *options)
 {
     Shard *shard = ctx->shard;
     CallWait *wait = shard->free_waits;
@@ -302,7 +302,7 @@ static int check_depth(const AgentContext *ctx, const AgentDef *def, Err *e)
                    ctx->job->slot->def->name, def->name, ctx->job->event.depth, max);
 }
 
-int agent_call_start(AgentContext *ctx, const EventSpec *spec, const CallOptions *options,
+int agent_call_start(AgentContext *ctx, const EventSpec *spec, const AgentCallOptions *options,
                      AgentCall *call, Err *e)
 {
     Shard *shard = ctx->shard;
@@ -340,6 +340,31 @@ int agent_call_start(AgentContext *ctx, const EventSpec *spec, const CallOptions
         return not_sent(ctx, rc, d.def, e);
     }
     return 0;
+}
+
+void context_spawn_attempt(AgentContext *ctx, const State *begin, unsigned attempt, AgentCall *call)
+{
+    Shard *shard = ctx->shard;
+    const Job *from = ctx->job;
+    CallWait *wait = wait_take(ctx, call, NULL);
+    Job *job = (Job *)(void *)event_pool_take(shard->events);
+    job->event = from->event;
+    if (job->event.bytes) {
+        (void)bytes_ref(job->event.bytes);
+    }
+    job->state = state_clone(begin);
+    job->reply = (Reply){.kind = REPLY_LOCAL, .wait = wait};
+    job->worker = NULL;
+    job->abandoned = false;
+    job->is_attempt = true;
+    job->attempt = attempt;
+    job->level = LEVEL_CALL;
+    wait->job = job;
+    wait->shard = shard->index;
+    wait->deadline_ns = job->event.deadline_ns;
+    // It is over the mailbox's bound: the event it belongs to was let in before.
+    (void)counter_add(def_depth(from->slot->def, shard->index), 1);
+    slot_put(shard, from->slot, job);
 }
 
 static void give_up(AgentContext *ctx, AgentCall *call, int code)
@@ -431,7 +456,7 @@ void agent_call_drop(AgentContext *ctx, AgentCall *call)
     agent_result_done(&call->result);
 }
 
-int agent_call(AgentContext *ctx, const EventSpec *spec, const CallOptions *options,
+int agent_call(AgentContext *ctx, const EventSpec *spec, const AgentCallOptions *options,
                AgentResult *ret_result, Err *e)
 {
     AgentCall call = {.done = false};

@@ -1,4 +1,5 @@
 // From an EventSpec to a job in a mailbox, and from a job to its one end.
+#include "agent/policed.h"
 #include "agent/runner_impl.h"
 
 #include <assert.h>
@@ -57,6 +58,13 @@ int delivery_check(Runner *runner, const EventSpec *spec, const Job *parent, Del
     }
     if (!d->def) {
         return no_agent(runner, spec, e);
+    }
+    for (const EdgeDef *edge = parent ? runner->agents[parent->event.target]->edges : NULL; edge;
+         edge = edge->next) {
+        if (edge->to == d->def->id) {
+            d->def = edge->proxy;
+            break;
+        }
     }
     d->spec = spec;
     d->parent = parent;
@@ -162,6 +170,7 @@ static void put(Shard *shard, Job *job, const Reply *reply)
     job->reply = *reply;
     job->worker = NULL;
     job->abandoned = false;
+    job->is_attempt = false;
     job->level = (uint8_t)(job->event.depth > 0 ? LEVEL_CALL : 1 + job->event.priority);
     if (reply->kind == REPLY_REMOTE) {
         Job **bucket = &shard->remote[job->sender_id % REMOTE_BUCKETS];
@@ -262,10 +271,11 @@ void deliver_message(Shard *shard, Message *m)
 
 // ---- the end
 
-static const char *cause_text(CancelCause cause)
+const char *cancel_text(CancelCause cause)
 {
     static const char *const texts[] = {
         [CANCEL_NONE] = "cancelled",
+        [CANCEL_ATTEMPT] = "its policy gave the attempt up",
         [CANCEL_DEADLINE] = "its deadline passed",
         [CANCEL_ABANDONED] = "nobody waits for it any more",
         [CANCEL_STOP] = "the runner was stopped",
@@ -279,10 +289,10 @@ void job_cancel(Shard *shard, Job *job, CancelCause cause)
     Worker *w = job->worker;
     if (!w) {
         slot_remove(shard, job);
-        job_end(shard, job, NULL, ERR_CANCELLED, cause_text(cause), loop_clock(shard->loop));
+        job_end(shard, job, NULL, ERR_CANCELLED, cancel_text(cause), loop_clock(shard->loop));
         return;
     }
-    if (w->cause == CANCEL_NONE) {
+    if (w->cause == CANCEL_NONE || w->cause == CANCEL_ATTEMPT) {
         w->cause = cause;
     }
     fiber_cancel(w->fiber);
@@ -377,6 +387,12 @@ void job_end(Shard *shard, Job *job, AgentContext *ctx, int code, const char *re
     AgentDef *def = job->slot->def;
     int64_t end_ns = ctx ? shard_now(shard) : start_ns;
     unsigned attempt = ctx ? ctx->attempt : 0;
+    if (job->is_attempt) {
+        reply(shard, job, ctx, code, reason);
+        state_done(&job->state);
+        event_pool_give(shard->events, &job->event);
+        return;
+    }
     if (ctx) {
         runner_run_hooks(runner, HOOK_AFTER_EVENT, job, NULL, attempt, code, reason, end_ns);
     }
@@ -413,7 +429,7 @@ void runner_run_hooks(Runner *runner, HookPoint point, const Job *job, State *st
     }
 }
 
-static int attempt_run(AgentContext *ctx, int64_t now_ns)
+int attempt_run(AgentContext *ctx, int64_t now_ns)
 {
     Job *job = ctx->job;
     Runner *runner = ctx->shard->runner;
@@ -431,9 +447,9 @@ static int attempt_run(AgentContext *ctx, int64_t now_ns)
     }
     if (code != 0) {
         CancelCause cause = ctx->worker->cause;
-        if (code == ERR_CANCELLED && cause != CANCEL_NONE) {
+        if (code == ERR_CANCELLED && cause != CANCEL_NONE && cause != CANCEL_ATTEMPT) {
             code = agent_fail(ctx, cause == CANCEL_DEADLINE ? ERR_TIMEOUT : ERR_CANCELLED, "%s",
-                              cause_text(cause));
+                              cancel_text(cause));
         } else if (ctx->reason[0] == '\0') {
             (void)agent_fail(ctx, (ErrCode)code, "%s", err_name(code));
         }
@@ -462,15 +478,18 @@ void job_run(Worker *w, Job *job)
     ctx->worker = w;
     ctx->job = job;
     ctx->state = &job->state;
-    ctx->attempt = 1;
+    ctx->attempt = job->is_attempt ? job->attempt : 1;
     ctx->has_place = true;
     ctx->reply_len = 0;
     ctx->reply_bytes = NULL;
     ctx->waits = NULL;
     w->job = job;
     job->worker = w;
-    runner_run_hooks(shard->runner, HOOK_BEFORE_EVENT, job, NULL, 1, 0, "", start_ns);
-    int code = attempt_run(ctx, start_ns);
+    if (!job->is_attempt) {
+        runner_run_hooks(shard->runner, HOOK_BEFORE_EVENT, job, NULL, 1, 0, "", start_ns);
+    }
+    bool policed = slot->policed && !job->is_attempt;
+    int code = policed ? policed_run(ctx, start_ns) : attempt_run(ctx, start_ns);
     w->job = NULL;
     job_end(shard, job, ctx, code, code ? ctx->reason : "", start_ns);
     shard->fresh = true;

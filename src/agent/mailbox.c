@@ -1,5 +1,6 @@
 // Mailboxes, places and the order in which jobs start. One list of slots a level; a slot is in the
 // list of its most urgent job, and goes to the end of it after each job, so that agents take turns.
+#include "agent/policed.h"
 #include "agent/runner_impl.h"
 
 #include <assert.h>
@@ -77,11 +78,15 @@ Slot *slot_of(Shard *shard, AgentId id)
     slot->all_next = shard->all_slots;
     shard->all_slots = slot;
     shard->slots[id] = slot;
+    if (def->policies) {
+        slot->policed = policed_create(shard, slot, def->policies);
+    }
     return slot;
 }
 
 void slot_free(Slot *slot)
 {
+    policed_destroy(slot->policed);
     if (slot->metrics) {
         hist_done(&slot->metrics->duration);
         hist_done(&slot->metrics->error_duration);
@@ -184,6 +189,15 @@ void slot_release(Shard *shard, Slot *slot)
     if (slot->queued > 0) {
         file(shard, slot);
     }
+}
+
+void slot_set_limit(Shard *shard, Slot *slot, uint32_t limit)
+{
+    slot->limit = limit;
+    while (slot->running < limit && slot->returned.first && fiber_queue_wake_one(&slot->returned)) {
+        slot->running++;
+    }
+    file(shard, slot);
 }
 
 bool slot_return(Shard *shard, Slot *slot)

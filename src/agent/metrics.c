@@ -22,6 +22,7 @@ static void add_shard(Shard *shard, void *arg)
         Sum *sum = &sums[slot->def->id];
         sum->running += slot->running;
         sum->queued += slot->queued;
+        sum->retries += slot->retries;
         const SlotMetrics *m = slot->metrics;
         if (!m) {
             continue;
@@ -29,7 +30,6 @@ static void add_shard(Shard *shard, void *arg)
         sum->handled += m->handled;
         sum->failed += m->failed;
         sum->timeouts += m->timeouts;
-        sum->retries += m->retries;
         add_hist(&sum->duration, &m->duration);
         add_hist(&sum->error_duration, &m->error_duration);
         add_hist(&sum->queue, &m->queue);

@@ -40,9 +40,9 @@ static void on_chunk(void *arg, Slice chunk)
     context_stream_now(((Run *)arg)->ctx, chunk);
 }
 
-static CallOptions call_options(Run *run, const State *state)
+static AgentCallOptions call_options(Run *run, const State *state)
 {
-    return (CallOptions){.state = state, .on_chunk = on_chunk, .chunk_arg = run};
+    return (AgentCallOptions){.state = state, .on_chunk = on_chunk, .chunk_arg = run};
 }
 
 static EventSpec event_spec(const Run *run, Slice agent, Slice data)
@@ -133,7 +133,7 @@ static int run_end(Run *run)
 static void run_one(Run *run, Slice agent)
 {
     EventSpec spec = event_spec(run, agent, run->data);
-    CallOptions options = call_options(run, run->state);
+    AgentCallOptions options = call_options(run, run->state);
     AgentResult result;
     Err e = {0};
     int rc = agent_call(run->ctx, &spec, &options, &result, &e);
@@ -267,7 +267,7 @@ static void step_start(Graph *g, size_t i)
         (void)snprintf(e.text, sizeof e.text, "the states before it have too many keys");
     }
     if (rc == 0) {
-        CallOptions options = call_options(g->run, &state);
+        AgentCallOptions options = call_options(g->run, &state);
         rc = agent_call_start(g->run->ctx, &spec, &options, &g->states[i].call, &e);
     }
     if (rc == 0) {

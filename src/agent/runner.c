@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <pthread.h>
 
+#include "agent/policed.h"
 #include "agent/runner_impl.h"
 
 // ---- options
@@ -103,7 +104,7 @@ static int check_agent(const Runner *runner, const AgentSpec *spec, Err *e)
     if (runner->agent_count >= runner->options.agents_max) {
         return err_set(e, ERR_LIMIT, "more than %u agents", runner->options.agents_max);
     }
-    return 0;
+    return spec->policies ? policy_check(spec->policies, e) : 0;
 }
 
 int runner_register(Runner *runner, const AgentSpec *spec, AgentId *ret_id, Err *e)
@@ -134,6 +135,12 @@ int runner_register(Runner *runner, const AgentSpec *spec, AgentId *ret_id, Err 
         def->spread = def->worker_limit; // the others would have no place
     }
     def->home = (uint32_t)(slice_hash(name) % def->spread);
+    def->forwards_to = AGENT_NONE;
+    if (spec->policies) {
+        ParamValue *values = ARENA_ARRAY(runner->names_arena, ParamValue, POLICY_PARAM_COUNT);
+        memcpy(values, spec->policies, POLICY_PARAM_COUNT * sizeof *values);
+        def->policies = values;
+    }
     counter_init(&def->depth, 0);
     if (def->placement == PLACE_BY_SESSION) {
         def->depths = mem_zalloc(runner->shard_count * sizeof(Counter));
@@ -178,6 +185,111 @@ int runner_hook(Runner *runner, HookPoint point, RunnerHookFn *fn, void *arg, Er
     }
     runner->hooks[point][runner->hook_count[point]++] = (HookEntry){fn, arg};
     return 0;
+}
+
+// ---- policies and edges
+
+static void forward_chunk(void *arg, Slice chunk)
+{
+    context_stream_now(arg, chunk);
+}
+
+// An edge's handler: the same event to the agent at its end, and the answer back.
+static int forward(AgentContext *ctx, const Event *event, State *state)
+{
+    const AgentDef *proxy = ctx->job->slot->def;
+    EventSpec spec = {.agent = proxy->forwards_to, .type = event_type(event)};
+    if (event->bytes) {
+        spec.bytes = event->bytes;
+    } else {
+        spec.data = event_data(event);
+    }
+    AgentResult result;
+    Err e = {0};
+    AgentCallOptions options = {.state = state, .on_chunk = forward_chunk, .chunk_arg = ctx};
+    int rc = agent_call(ctx, &spec, &options, &result, &e);
+    if (rc == 0) {
+        rc = result.bytes ? agent_reply_bytes(ctx, result.bytes) : agent_reply(ctx, result.data);
+        state_done(state);
+        *state = result.state;
+        result.state.root = NULL;
+    } else {
+        rc = agent_fail(ctx, (ErrCode)rc, "%s", e.text);
+    }
+    agent_result_done(&result);
+    return rc;
+}
+
+int runner_edge(Runner *runner, AgentId from, AgentId to, const ParamValue *policies,
+                AgentId *ret_id, Err *e)
+{
+    if (from >= runner->agent_count || to >= runner->agent_count) {
+        return err_set(e, ERR_NOT_FOUND, "an edge needs two agents that are registered");
+    }
+    AgentDef *source = runner->agents[from];
+    AgentDef *target = runner->agents[to];
+    char name[2 * AGENT_NAME_MAX + 8];
+    int len = snprintf(name, sizeof name, "%s->%s", source->name, target->name);
+    if (len > AGENT_NAME_MAX) {
+        return err_set(e, ERR_LIMIT, "the name of the edge \"%s\" is longer than %d bytes", name,
+                       AGENT_NAME_MAX);
+    }
+    AgentSpec spec = {.name = {name, (size_t)len},
+                      .run = forward,
+                      .placement = source->placement,
+                      .overflow = target->overflow,
+                      .mailbox_max = target->mailbox_max,
+                      .policies = policies};
+    AgentId id;
+    int rc = runner_register(runner, &spec, &id, e);
+    if (rc != 0) {
+        return rc;
+    }
+    AgentDef *proxy = runner->agents[id];
+    proxy->forwards_to = to;
+    proxy->worker_limit = 0; // the agents at both ends have theirs
+    proxy->home = source->home;
+    EdgeDef *edge = ARENA_NEW(runner->names_arena, EdgeDef);
+    *edge = (EdgeDef){.to = to, .proxy = proxy, .next = source->edges};
+    source->edges = edge;
+    if (ret_id) {
+        *ret_id = id;
+    }
+    return 0;
+}
+
+typedef struct PolicyChange {
+    AgentId id;
+    PolicyParamId param;
+    ParamValue value;
+    int rc;
+    Err *e;
+} PolicyChange;
+
+static void change_policy(Shard *shard, void *arg)
+{
+    PolicyChange *c = arg;
+    Slot *slot = slot_of(shard, c->id);
+    int64_t now = loop_clock(shard->loop);
+    if (!slot->policed) {
+        slot->policed = policed_create(shard, slot, NULL);
+    }
+    PolicyBlock *block = slot->policed->block;
+    int rc = policy_set(block, c->param, c->value, now, c->e);
+    c->rc = rc != 0 ? rc : c->rc;
+    for (CallWork work; policy_next_work(block, now, &work);) {
+        policed_work(slot->policed, &work, now);
+    }
+}
+
+int runner_set_policy(Runner *runner, AgentId id, PolicyParamId param, ParamValue value, Err *e)
+{
+    if (id >= runner->agent_count || !runner->shards) {
+        return err_set(e, ERR_ARG, "policies change on agents of a runner that was started");
+    }
+    PolicyChange change = {.id = id, .param = param, .value = value, .e = e};
+    runner_on_shards(runner, change_policy, &change);
+    return change.rc;
 }
 
 // ---- start

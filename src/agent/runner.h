@@ -20,6 +20,7 @@
 #define AGENT_RUNNER_H
 
 #include "agent/agent.h"
+#include "policy/params.h"
 #include "stat/hist.h"
 
 typedef struct Runner Runner;
@@ -64,6 +65,15 @@ void runner_destroy(Runner *runner); // stops it if need be; NULL is fine
 
 // ERR_EXISTS for a name that is taken, ERR_ARG for a bad one, ERR_BUSY once started.
 MUST_USE int runner_register(Runner *runner, const AgentSpec *spec, AgentId *ret_id, Err *e);
+// Policies for what `from` sends to `to`, by call or by emit, inside of which those of `to` hold.
+// Both are registered before. The edge shows as an agent "from->to" in metrics, hooks and traces,
+// and forwards. ERR_EXISTS for a second one between the two.
+MUST_USE int runner_edge(Runner *runner, AgentId from, AgentId to, const ParamValue *policies,
+                         AgentId *ret_id, Err *e);
+// Changes one policy of an agent or edge while it runs; no event is lost. ERR_ARG, ERR_REFUSED: see
+// policy_set. An agent that had no policies gets them. Not from a handler.
+MUST_USE int runner_set_policy(Runner *runner, AgentId id, PolicyParamId param, ParamValue value,
+                               Err *e);
 AgentId runner_find(const Runner *runner, Slice name); // AGENT_NONE when there is none
 size_t runner_agent_count(const Runner *runner);
 Slice runner_agent_name(const Runner *runner, AgentId id);

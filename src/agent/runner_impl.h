@@ -21,6 +21,8 @@ typedef struct Slot Slot;
 typedef struct Job Job;
 typedef struct Worker Worker;
 typedef struct CallWait CallWait;
+typedef struct Policed Policed;
+typedef struct PolicedRun PolicedRun;
 typedef struct Message Message;
 
 enum {
@@ -55,9 +57,19 @@ typedef struct AgentDef {
     uint32_t worker_limit; // 0: none
     uint32_t spread;       // shards that may run it
     uint32_t home;         // shard
+    const void *policies;  // ParamValue[POLICY_PARAM_COUNT], or NULL
+    struct EdgeDef *edges; // from it to others
+    AgentId forwards_to;   // a proxy of an edge; else AGENT_NONE
     Counter depth;         // events in its mailbox; placed by session: see depths
     Counter *depths;       // by shard
 } AgentDef;
+
+// Events from an agent to `to` go by way of `proxy`, whose policies are the edge's.
+typedef struct EdgeDef {
+    AgentId to;
+    struct AgentDef *proxy;
+    struct EdgeDef *next;
+} EdgeDef;
 
 static inline Slice def_name(const AgentDef *def)
 {
@@ -70,7 +82,7 @@ static inline Counter *def_depth(AgentDef *def, unsigned shard)
 
 typedef struct SlotMetrics {
     Hist duration, error_duration, queue;
-    uint64_t handled, failed, timeouts, retries;
+    uint64_t handled, failed, timeouts;
 } SlotMetrics;
 
 typedef struct JobList {
@@ -89,6 +101,8 @@ struct Slot {
     FiberQueue room;     // emitters of this shard that wait for a place in the mailbox
     FiberQueue returned; // handlers that came back from a call and want their place again
     SlotMetrics *metrics;
+    uint64_t retries;
+    Policed *policed; // NULL: its agent has no policies
 };
 
 // ---- jobs
@@ -120,7 +134,9 @@ struct Job {
     Job *remote_next;   // REPLY_REMOTE: chain of its bucket
     uint64_t sender_id; // REPLY_REMOTE: the id under which the caller cancels it
     uint8_t level;
-    bool abandoned; // nobody waits any more
+    bool abandoned;   // nobody waits any more
+    bool is_attempt;  // one of several at one event: no event itself
+    unsigned attempt; // then: which
 };
 
 // A caller's side of a call. It lives until the answer came, even if nobody waits for that.
@@ -156,10 +172,11 @@ struct AgentContext {
 
 typedef enum CancelCause {
     CANCEL_NONE,
+    CANCEL_ATTEMPT, // its policy gave this attempt up
     CANCEL_DEADLINE,
     CANCEL_ABANDONED,
     CANCEL_STOP,
-    CANCEL_KILL
+    CANCEL_KILL,
 } CancelCause;
 
 struct Worker {
@@ -170,9 +187,10 @@ struct Worker {
     Arena *arena;
     LoopTimer timer; // the job's deadline, set once its handler parked
     CancelCause cause;
-    bool idle;      // in the idle list
-    bool turn_over; // parked to let the loop have a turn
-    Worker *next;   // idle or free list
+    PolicedRun *policed; // while the job runs under policies
+    bool idle;           // in the idle list
+    bool turn_over;      // parked to let the loop have a turn
+    Worker *next;        // idle or free list
     Worker *all_next;
 };
 
@@ -293,6 +311,7 @@ void slot_remove(Shard *shard, Job *job);          // a waiting job; its mailbox
 Job *shard_next_job(Shard *shard);
 bool shard_has_job(const Shard *shard); // that may start
 void slot_release(Shard *shard, Slot *slot);
+void slot_set_limit(Shard *shard, Slot *slot, uint32_t limit);
 // Parks until there is a place. False: cancelled before there was.
 bool slot_return(Shard *shard, Slot *slot);
 // Fails every waiting job whose deadline is not after `now`; all of them with `all`.
@@ -328,7 +347,10 @@ void deliver_message(Shard *shard, Message *message);
 void delivery_overflow(Runner *runner, Shard *here, const Delivery *d);
 uint64_t mix64(uint64_t x);
 
+const char *cancel_text(CancelCause cause);
 void job_run(Worker *worker, Job *job);
+// Hooks and handler, once.
+int attempt_run(AgentContext *ctx, int64_t now_ns);
 // The job's only end. `ctx` is NULL when its handler never ran.
 void job_end(Shard *shard, Job *job, AgentContext *ctx, int code, const char *reason,
              int64_t start_ns);
@@ -348,6 +370,9 @@ MUST_USE int context_reserve(AgentContext *ctx, const Delivery *d, unsigned to);
 // its part of max_concurrent_events.
 void context_leave_place(AgentContext *ctx, bool root);
 void context_take_place(AgentContext *ctx, bool root);
+// A job that runs the context's event once more beside it.
+void context_spawn_attempt(AgentContext *ctx, const State *begin, unsigned attempt,
+                           AgentCall *call);
 // agent_stream from where nothing may park.
 void context_stream_now(AgentContext *ctx, Slice chunk);
 MUST_USE int context_send(AgentContext *ctx, unsigned to, const Delivery *d);

@@ -139,7 +139,7 @@ static int call_on(AgentContext *ctx, const Event *event, State *state)
     EventSpec spec = {
         .target = relay->target, .data = event_data(event), .timeout_ns = relay->timeout_ns};
     Err e = {0};
-    relay->rc = agent_call(ctx, &spec, &(CallOptions){.state = state}, &result, &e);
+    relay->rc = agent_call(ctx, &spec, &(AgentCallOptions){.state = state}, &result, &e);
     (void)snprintf(relay->reason, sizeof relay->reason, "%s", e.text);
     int rc = relay->rc ? relay->rc : agent_reply(ctx, result.data);
     if (rc == 0) {
@@ -364,7 +364,7 @@ static int call_three(AgentContext *ctx, const Event *event, State *state)
     static const char *const data[] = {"one", "two", "three"};
     for (int i = 0; i < 3; i++) {
         EventSpec spec = {.target = SLICE("sleep"), .data = slice_from_cstr(data[i])};
-        int rc = agent_call_start(ctx, &spec, &(CallOptions){.state = state}, &calls[i], NULL);
+        int rc = agent_call_start(ctx, &spec, &(AgentCallOptions){.state = state}, &calls[i], NULL);
         if (rc != 0) {
             return rc;
         }
@@ -744,7 +744,7 @@ static int stream_through(AgentContext *ctx, const Event *event, State *state)
     (void)state;
     Buf out = buf_create(100);
     AgentResult result;
-    CallOptions options = {.on_chunk = collect_chunk, .chunk_arg = &out};
+    AgentCallOptions options = {.on_chunk = collect_chunk, .chunk_arg = &out};
     int rc = agent_call(ctx, &(EventSpec){.target = SLICE("stream")}, &options, &result, NULL);
     buf_append(&out, result.data);
     rc = rc ? rc : agent_reply(ctx, buf_slice(&out));

@@ -4,6 +4,7 @@
 // switch of stacks. When a handler parks, the loop goes on; the pump sees that the active worker is
 // parked inside a job and makes another one active. So a fiber is paid for only by handlers that
 // wait. (Rejected: a fiber a job, which costs a spawn and two switches, about 60 ns, each.)
+#include "agent/policed.h"
 #include "agent/runner_impl.h"
 
 #include <assert.h>
@@ -52,11 +53,33 @@ bool shard_has_fiber(const Shard *shard, unsigned depth)
     return busy <= o->fibers_max - (kept > least ? kept : least);
 }
 
-static void on_job_deadline(LoopTimer *timer)
+// Of a handler that is parked: the event's deadline, or what its policy waits for.
+static void arm_timer(Worker *w)
+{
+    int64_t due = w->job ? w->job->event.deadline_ns : NEVER_NS;
+    if (w->policed) {
+        int64_t policy = policed_timer(w);
+        due = policy < due ? policy : due;
+    }
+    if (due != NEVER_NS) {
+        loop_timer_set(w->shard->loop, &w->timer, due);
+    }
+}
+
+static void on_job_timer(LoopTimer *timer)
 {
     Worker *w = CONTAINER_OF(timer, Worker, timer);
-    if (w->job) {
+    int64_t now = loop_clock(w->shard->loop);
+    if (!w->job) {
+        return;
+    }
+    if (w->policed) {
+        policed_on_timer(w, now);
+    }
+    if (now >= w->job->event.deadline_ns) {
         job_cancel(w->shard, w->job, CANCEL_DEADLINE);
+    } else {
+        arm_timer(w);
     }
 }
 
@@ -66,9 +89,7 @@ void worker_detach(Worker *worker)
     if (shard->active == worker) {
         shard->active = NULL;
     }
-    if (worker->job && worker->job->event.deadline_ns != NEVER_NS) {
-        loop_timer_set(shard->loop, &worker->timer, worker->job->event.deadline_ns);
-    }
+    arm_timer(worker);
 }
 
 // True when the worker may take jobs: it is the active one, or the active one waits in a handler.
@@ -162,7 +183,7 @@ static Worker *worker_take(Shard *shard)
     }
     w = mem_zalloc(sizeof *w);
     w->shard = shard;
-    loop_timer_init(&w->timer, on_job_deadline);
+    loop_timer_init(&w->timer, on_job_timer);
     w->all_next = shard->all_workers;
     shard->all_workers = w;
     return w;
@@ -412,6 +433,15 @@ static void free_workers(Shard *shard)
     }
 }
 
+static void free_slots(Shard *shard)
+{
+    while (shard->all_slots) {
+        Slot *slot = shard->all_slots;
+        shard->all_slots = slot->all_next;
+        slot_free(slot);
+    }
+}
+
 void shard_destroy(Shard *shard)
 {
     if (!shard) {
@@ -424,16 +454,12 @@ void shard_destroy(Shard *shard)
         (void)left;
         free_workers(shard);
         loop_timer_cancel(shard->loop, &shard->sweep);
+        free_slots(shard);
         loop_defer_cancel(shard->loop, &shard->pump);
         fiber_pool_destroy(shard->fibers);
     }
     free_outboxes(shard);
     mpsc_destroy(shard->inbox);
-    while (shard->all_slots) {
-        Slot *slot = shard->all_slots;
-        shard->all_slots = slot->all_next;
-        slot_free(slot);
-    }
     free(shard->slots);
     waits_destroy(shard);
     event_pool_destroy(shard->events);
