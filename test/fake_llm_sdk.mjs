@@ -133,6 +133,7 @@ test("openai: responses", async () => {
     assert.equal(done.output_text, "You said: echo me");
     assert.equal(done.status, "completed");
     assert.equal((await openai.responses.retrieve(done.id)).output_text, done.output_text);
+    assert.equal((await openai.responses.inputTokens.count({ model: "gpt-x", input: "x".repeat(80) })).input_tokens, 20);
     await openai.responses.delete(done.id);
     assert.ok((await failure(openai.responses.retrieve(done.id))) instanceof OpenAI.NotFoundError);
     const shaped = await openai.responses.create({ model: "gpt-x", input: "who?", text: {

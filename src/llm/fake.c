@@ -29,6 +29,7 @@ FakeWork *fake_work_lend(FakeShard *shard)
     w->created_s = clock_wall(loop_clock_source(shard->loop)) / NS_PER_S;
     w->reply = NULL;
     w->status = 0;
+    w->counted = false;
     w->fault = FAKE_NO_FAULT;
     w->request.stream = false;
     w->answer.tokens_in = w->answer.tokens_out = 0;
@@ -183,9 +184,13 @@ static void record(FakeWork *w)
     (void)pthread_mutex_unlock(&llm->lock);
 }
 
-static void count(const FakeWork *w)
+void fake_count(FakeWork *w)
 {
     FakeShard *s = w->shard;
+    if (w->counted) {
+        return;
+    }
+    w->counted = true;
     size_t hundred = w->status / 100 < 6 ? (size_t)w->status / 100 : 0;
     (void)pthread_mutex_lock(&s->lock);
     FakeCounts *c = &s->counts;
@@ -231,7 +236,7 @@ static void handle(void *ctx, const HttpServerRequest *http, HttpReply *reply)
     if (s->llm->record) {
         record(w);
     }
-    count(w);
+    fake_count(w);
     fake_work_give_back(w);
 }
 

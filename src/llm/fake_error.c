@@ -233,6 +233,7 @@ void fake_send_json(FakeWork *w, int status)
     if (!w->reply) {
         return;
     }
+    fake_count(w);
     fake_add_headers(w, status);
     (void)http_reply_send(w->reply, status, SLICE("application/json"), buf_slice(&w->out), NULL);
 }

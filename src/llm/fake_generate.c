@@ -354,6 +354,7 @@ static void send_half(FakeWork *w)
 static void send_web_page(FakeWork *w)
 {
     w->status = 200;
+    fake_count(w);
     (void)http_reply_send(w->reply, 200, SLICE("text/html; charset=utf-8"),
                           SLICE("<!DOCTYPE html><html><body><h1>It works!</h1></body></html>\n"),
                           NULL);
@@ -524,6 +525,7 @@ static void send_stream(FakeWork *w, const FakeRule *rule)
         }
     }
     api->finish(w, &w->out);
+    fake_count(w);
     if (flush(w)) {
         (void)http_reply_end(w->reply, NULL);
     }

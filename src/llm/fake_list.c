@@ -101,29 +101,35 @@ void fake_show_model(FakeWork *w)
 // Counts need no max_tokens and no answer; only the texts are looked at.
 void fake_count_tokens(FakeWork *w)
 {
+    static const Slice heads[FAKE_PROTOCOLS] = {
+        [FAKE_OPENAI_RESPONSES] =
+            SLICE_INIT("{\"object\":\"response.input_tokens\",\"input_tokens\":"),
+        [FAKE_ANTHROPIC] = SLICE_INIT("{\"input_tokens\":"),
+        [FAKE_GEMINI] = SLICE_INIT("{\"totalTokens\":"),
+    };
     const char *param = NULL;
     if (!fake_parse_body(w)) {
         return;
     }
     Err e;
     e.text[0] = 0;
-    bool anthropic = w->route.provider == FAKE_BY_ANTHROPIC;
+    FakeProtocol protocol = w->route.api->protocol;
     JsonVal *root = yyjson_doc_get_root(w->doc);
-    if (!anthropic && json_at(root, "generateContentRequest")) {
-        root = json_at(root, "generateContentRequest");
-    }
-    // OpenAI's chat reader knows the same messages and does not ask for a limit.
-    FakeProtocol protocol = anthropic ? FAKE_OPENAI_CHAT : FAKE_GEMINI;
-    int rc = fake_request_read(protocol, root, w->route.model, &w->request, &param, &e);
+    JsonVal *inner = json_at(root, "generateContentRequest"); // Gemini's longer form
+    // OpenAI's chat reader knows Anthropic's messages and does not ask for a limit.
+    FakeProtocol reader = protocol == FAKE_ANTHROPIC ? FAKE_OPENAI_CHAT : protocol;
+    int rc =
+        fake_request_read(reader, inner ? inner : root, w->route.model, &w->request, &param, &e);
     if (rc != 0) {
         FakeFailure f = fake_failure(400, e.text);
+        f.param = param;
         fake_send_failure(w, &f);
     } else {
-        if (anthropic) { // whose system text is not a message
+        if (protocol == FAKE_ANTHROPIC) { // whose system text is not a message
             w->request.prompt_bytes += json_text_at(root, "system").len;
         }
         buf_reset(&w->out);
-        buf_append(&w->out, anthropic ? SLICE("{\"input_tokens\":") : SLICE("{\"totalTokens\":"));
+        buf_append(&w->out, heads[protocol]);
         fake_put_int(&w->out, fake_request_tokens(&w->request));
         FAKE_PUT(&w->out, "}");
         fake_send_json(w, 200);

@@ -64,6 +64,10 @@ struct FakeLlm {
 FakeWork *fake_work_lend(FakeShard *shard);
 void fake_work_give_back(FakeWork *work);
 
+// Before the last byte of the answer goes, so that who has it and asks for the counts finds itself
+// in them. Once a request.
+void fake_count(FakeWork *w);
+
 const FakeLimits *fake_shard_limits(FakeShard *shard);
 // True when a request of that many tokens may pass; otherwise *ret_wait_ns is how long it should
 // have waited.

@@ -81,7 +81,8 @@ struct FakeWork {
     Buf made;    // made texts: structured output, arguments, filled-in rules
     uint64_t id; // of this answer
     int64_t created_s;
-    int status;      // answered
+    int status; // answered
+    bool counted;
     FakeFault fault; // that was done to it
     // State of a stream.
     int choice;
