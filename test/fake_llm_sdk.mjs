@@ -421,6 +421,56 @@ test("ollama: tools, format, embeddings, tags, errors", async () => {
     assert.match(error.message, /on purpose/);
 });
 
+// ---- what the model shows of its thinking
+
+const mused = "It is a question of method.";
+
+test("thinking: responses, as an item and in a stream", async () => {
+    const done = await openai.responses.create({ model: "gpt-x", input: "think about it" });
+    assert.equal(done.output[0].type, "reasoning");
+    assert.equal(done.output[0].summary[0].text, mused);
+    assert.equal(done.output_text, "Measure it.");
+    assert.ok(done.usage.output_tokens_details.reasoning_tokens > 0);
+    const stream = openai.responses.stream({ model: "gpt-x", input: "think about it" });
+    let thought = "";
+    for await (const event of stream) if (event.type === "response.reasoning_summary_text.delta") thought += event.delta;
+    assert.equal(thought, mused);
+    assert.deepEqual((await stream.finalResponse()).output.map((item) => item.type), ["reasoning", "message"]);
+});
+test("thinking: anthropic, and sent back", async () => {
+    const done = await anthropic.messages.create(claude("think about it"));
+    const streamed = anthropic.messages.stream(claude("think about it"));
+    let thought = "";
+    streamed.on("thinking", (piece) => (thought += piece));
+    for (const message of [done, await streamed.finalMessage()]) {
+        assert.deepEqual(message.content.map((block) => block.type), ["thinking", "text"]);
+        assert.equal(message.content[0].thinking, mused);
+        assert.match(message.content[0].signature, /^sig/);
+        assert.equal(message.content[1].text, "Measure it.");
+    }
+    assert.equal(thought, mused);
+    const next = await anthropic.messages.create(claude("", { messages: [
+        ...user("think about it"), { role: "assistant", content: done.content }, ...user("echo so")] }));
+    assert.equal(next.content[0].text, "You said: echo so");
+});
+test("thinking: gemini and ollama", async () => {
+    const whole = await gemini.models.generateContent({ model, contents: "think about it" });
+    assert.deepEqual(whole.candidates[0].content.parts, [{ thought: true, text: mused }, { text: "Measure it." }]);
+    assert.equal(whole.text, "Measure it.");
+    assert.equal(whole.usageMetadata.totalTokenCount, whole.usageMetadata.promptTokenCount
+        + whole.usageMetadata.candidatesTokenCount + whole.usageMetadata.thoughtsTokenCount);
+    let thoughts = 0;
+    for await (const chunk of await gemini.models.generateContentStream({ model, contents: "think about it" })) {
+        thoughts += chunk.candidates[0].content.parts.filter((part) => part.thought).length;
+    }
+    assert.equal(thoughts, 1);
+    const said = await ollama.chat({ model: "llama", messages: user("think about it"), think: true });
+    assert.equal(said.message.thinking, mused);
+    let thought = "";
+    for await (const part of await ollama.generate({ model: "llama", prompt: "think about it", stream: true })) thought += part.thinking ?? "";
+    assert.equal(thought, mused);
+});
+
 let failed = 0;
 for (const [name, run] of cases) {
     try {

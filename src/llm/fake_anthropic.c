@@ -55,17 +55,34 @@ static void put_tool_use(const FakeWork *w, Buf *out, size_t i, Slice input)
     FAKE_PUT(out, "}");
 }
 
+// Opaque to clients, which send it back with the thought.
+static void put_signature(const FakeWork *w, Buf *out)
+{
+    FAKE_PUT(out, "\"signature\":\"");
+    fake_put_id(out, SLICE("sig"), w->id);
+    FAKE_PUT(out, "\"}");
+}
+
 static void whole(FakeWork *w, Buf *out)
 {
     const FakeAnswer *a = &w->answer;
+    bool thought = a->thought.len > 0;
+    bool text = a->text.len > 0 || (a->call_count == 0 && !thought);
     put_message_head(w, out);
-    if (a->text.len > 0 || a->call_count == 0) {
+    if (thought) {
+        FAKE_PUT(out, "{\"type\":\"thinking\",\"thinking\":");
+        fake_put_string(out, a->thought);
+        FAKE_PUT(out, ",");
+        put_signature(w, out);
+    }
+    if (text) {
+        buf_append(out, thought ? SLICE(",") : SLICE(""));
         FAKE_PUT(out, "{\"type\":\"text\",\"text\":");
         fake_put_string(out, a->text);
         FAKE_PUT(out, "}");
     }
     for (size_t i = 0; i < a->call_count; i++) {
-        buf_append(out, i > 0 || a->text.len > 0 ? SLICE(",") : SLICE(""));
+        buf_append(out, i > 0 || text || thought ? SLICE(",") : SLICE(""));
         put_tool_use(w, out, i, a->calls[i].arguments);
     }
     FAKE_PUT(out, "],");
@@ -84,10 +101,19 @@ static void begin(FakeWork *w, Buf *out)
     FAKE_PUT(out, "],\"stop_reason\":null,\"stop_sequence\":null,");
     put_usage(out, w->answer.tokens_in, 1);
     FAKE_PUT(out, "}}\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\n");
-    if (w->answer.text.len > 0) {
-        FAKE_PUT(out, "event: content_block_start\ndata: {\"type\":\"content_block_start\","
-                      "\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n");
-    }
+}
+
+static void block_begin(const FakeWork *w, Buf *out)
+{
+    FAKE_PUT(out, "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":");
+    fake_put_int(out, w->item);
+    FAKE_PUT(out, ",\"content_block\":");
+}
+
+static void text_begin(FakeWork *w, Buf *out)
+{
+    block_begin(w, out);
+    FAKE_PUT(out, "{\"type\":\"text\",\"text\":\"\"}}\n\n");
 }
 
 static void delta_begin(const FakeWork *w, Buf *out)
@@ -112,13 +138,29 @@ static void text_end(FakeWork *w, Buf *out)
     FAKE_PUT(out, "}\n\n");
 }
 
+static void thought(FakeWork *w, Buf *out)
+{
+    block_begin(w, out);
+    FAKE_PUT(out, "{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}}\n\n");
+    size_t at = 0;
+    Slice piece;
+    while (fake_text_piece(w->answer.thought, &at, &piece)) {
+        delta_begin(w, out);
+        FAKE_PUT(out, "{\"type\":\"thinking_delta\",\"thinking\":");
+        fake_put_string(out, piece);
+        FAKE_PUT(out, "}}\n\n");
+    }
+    delta_begin(w, out);
+    FAKE_PUT(out, "{\"type\":\"signature_delta\",");
+    put_signature(w, out);
+    FAKE_PUT(out, "}\n\n");
+    text_end(w, out);
+}
+
 static void calls(FakeWork *w, Buf *out)
 {
     for (size_t i = 0; i < w->answer.call_count; i++) {
-        FAKE_PUT(out,
-                 "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":");
-        fake_put_int(out, w->item);
-        FAKE_PUT(out, ",\"content_block\":");
+        block_begin(w, out);
         put_tool_use(w, out, i, SLICE("{}"));
         FAKE_PUT(out, "}\n\n");
         size_t at = 0;
@@ -142,12 +184,6 @@ static void end(FakeWork *w, Buf *out)
     FAKE_PUT(out, "}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
 }
 
-static void finish(FakeWork *w, Buf *out)
-{
-    (void)w;
-    (void)out;
-}
-
 static void error(FakeWork *w, Buf *out, const FakeFailure *failure)
 {
     FAKE_PUT(out, "event: error\ndata: ");
@@ -159,11 +195,12 @@ const FakeApi FAKE_API_ANTHROPIC = {
     .protocol = FAKE_ANTHROPIC,
     .whole = whole,
     .begin = begin,
+    .thought = thought,
+    .text_begin = text_begin,
     .text = text,
     .text_end = text_end,
     .calls = calls,
     .end = end,
-    .finish = finish,
     .error = error,
     .stream_type = "text/event-stream; charset=utf-8",
 };

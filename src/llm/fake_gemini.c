@@ -7,6 +7,12 @@ static const char *finish_name(const FakeAnswer *a)
     return a->finish == FAKE_FINISH_LENGTH ? "MAX_TOKENS" : "STOP";
 }
 
+// Gemini counts thoughts apart.
+static int64_t said_tokens(const FakeAnswer *a)
+{
+    return a->tokens_out - a->tokens_thought;
+}
+
 static void put_calls(const FakeWork *w, Buf *out, bool any)
 {
     const FakeAnswer *a = &w->answer;
@@ -29,6 +35,13 @@ static void put_text_part(Buf *out, Slice text)
     FAKE_PUT(out, "}");
 }
 
+static void put_thought(const FakeWork *w, Buf *out)
+{
+    FAKE_PUT(out, "{\"thought\":true,\"text\":");
+    fake_put_string(out, w->answer.thought);
+    FAKE_PUT(out, "}");
+}
+
 static void put_tail(const FakeWork *w, Buf *out, int64_t tokens_out)
 {
     const FakeAnswer *a = &w->answer;
@@ -36,6 +49,11 @@ static void put_tail(const FakeWork *w, Buf *out, int64_t tokens_out)
     fake_put_int(out, a->tokens_in);
     FAKE_PUT(out, ",\"candidatesTokenCount\":");
     fake_put_int(out, tokens_out);
+    if (a->tokens_thought > 0) {
+        FAKE_PUT(out, ",\"thoughtsTokenCount\":");
+        fake_put_int(out, a->tokens_thought);
+        tokens_out += a->tokens_thought;
+    }
     FAKE_PUT(out, ",\"totalTokenCount\":");
     fake_put_int(out, a->tokens_in + tokens_out);
     FAKE_PUT(out, "},\"modelVersion\":");
@@ -61,14 +79,19 @@ static void whole(FakeWork *w, Buf *out)
     for (int i = 0; i < w->request.choices; i++) {
         buf_append(out, i > 0 ? SLICE(",") : SLICE(""));
         FAKE_PUT(out, "{\"content\":{\"parts\":[");
+        bool thought = a->thought.len > 0;
         bool text = a->text.len > 0 || a->call_count == 0;
+        if (thought) {
+            put_thought(w, out);
+        }
         if (text) {
+            buf_append(out, thought ? SLICE(",") : SLICE(""));
             put_text_part(out, a->text);
         }
-        put_calls(w, out, text);
+        put_calls(w, out, text || thought);
         put_finish(w, out, i);
     }
-    put_tail(w, out, a->tokens_out);
+    put_tail(w, out, said_tokens(a));
 }
 
 // ---- streaming: events, or the items of one array
@@ -92,12 +115,6 @@ static void chunk_end(FakeWork *w, Buf *out, int64_t tokens_out)
     }
 }
 
-static void begin(FakeWork *w, Buf *out)
-{
-    (void)w;
-    (void)out;
-}
-
 static void text(FakeWork *w, Buf *out, Slice piece)
 {
     chunk_begin(w, out);
@@ -106,10 +123,12 @@ static void text(FakeWork *w, Buf *out, Slice piece)
     chunk_end(w, out, ++w->sequence);
 }
 
-static void text_end(FakeWork *w, Buf *out)
+static void thought(FakeWork *w, Buf *out)
 {
-    (void)w;
-    (void)out;
+    chunk_begin(w, out);
+    put_thought(w, out);
+    FAKE_PUT(out, "],\"role\":\"model\"},\"index\":0}");
+    chunk_end(w, out, 0);
 }
 
 static void calls(FakeWork *w, Buf *out)
@@ -118,7 +137,7 @@ static void calls(FakeWork *w, Buf *out)
         chunk_begin(w, out);
         put_calls(w, out, false);
         FAKE_PUT(out, "],\"role\":\"model\"},\"index\":0}");
-        chunk_end(w, out, w->answer.tokens_out);
+        chunk_end(w, out, said_tokens(&w->answer));
     }
 }
 
@@ -127,7 +146,7 @@ static void end(FakeWork *w, Buf *out)
     chunk_begin(w, out);
     put_text_part(out, (Slice){"", 0});
     put_finish(w, out, 0);
-    chunk_end(w, out, w->answer.tokens_out);
+    chunk_end(w, out, said_tokens(&w->answer));
 }
 
 static void finish(FakeWork *w, Buf *out)
@@ -151,9 +170,8 @@ static void error(FakeWork *w, Buf *out, const FakeFailure *failure)
 const FakeApi FAKE_API_GEMINI = {
     .protocol = FAKE_GEMINI,
     .whole = whole,
-    .begin = begin,
+    .thought = thought,
     .text = text,
-    .text_end = text_end,
     .calls = calls,
     .end = end,
     .finish = finish,

@@ -281,9 +281,12 @@ static void compose(FakeWork *w, const FakeRule *rule)
     m.w = w;
     m.count = 0;
     buf_reset(&w->made);
-    a->text = a->stop = (Slice){NULL, 0};
+    a->thought = a->text = a->stop = (Slice){NULL, 0};
     a->call_count = 0;
     a->finish = FAKE_FINISH_STOP;
+    if (rule) {
+        a->thought = rule->thinking;
+    }
     if (rule && (rule->has_text || rule->call_count > 0)) {
         make_from_rule(&m, rule);
     } else {
@@ -298,12 +301,14 @@ static void compose(FakeWork *w, const FakeRule *rule)
     cut_text(w);
     a->tokens_in = fake_request_tokens(&w->request);
     for (size_t i = 0; i < a->call_count; i++) {
-        size_t bytes;
-        size_t pieces = fake_text_tokens(a->calls[i].arguments, SIZE_MAX, &bytes);
+        size_t ignored;
+        size_t pieces = fake_text_tokens(a->calls[i].arguments, SIZE_MAX, &ignored);
         a->tokens_out += CALL_TOKENS + (int64_t)pieces;
         a->finish = FAKE_FINISH_TOOLS;
     }
-    a->tokens_out *= w->request.choices;
+    size_t bytes;
+    a->tokens_thought = (int64_t)fake_text_tokens(a->thought, SIZE_MAX, &bytes);
+    a->tokens_out = (a->tokens_out + a->tokens_thought) * w->request.choices;
 }
 
 // ---- waiting
@@ -468,9 +473,22 @@ static bool strike(FakeWork *w)
     return true;
 }
 
+static void step(FakeWork *w, FakeStep *fn)
+{
+    if (fn) {
+        fn(w, &w->out);
+    }
+}
+
 static bool stream_choice(FakeWork *w, Pace *pace, size_t strike_at)
 {
     const FakeApi *api = w->route.api;
+    if (w->answer.thought.len > 0) {
+        step(w, api->thought);
+    }
+    if (w->answer.text.len > 0) {
+        step(w, api->text_begin);
+    }
     size_t at = 0, said = 0;
     Slice piece;
     while (fake_text_piece(w->answer.text, &at, &piece)) {
@@ -483,13 +501,13 @@ static bool stream_choice(FakeWork *w, Pace *pace, size_t strike_at)
         api->text(w, &w->out, piece);
     }
     if (w->answer.text.len > 0) {
-        api->text_end(w, &w->out);
+        step(w, api->text_end);
     }
     if (said <= strike_at && !strike(w)) { // there was no text to strike in
         return false;
     }
-    api->calls(w, &w->out);
-    api->end(w, &w->out);
+    step(w, api->calls);
+    step(w, api->end);
     return true;
 }
 
@@ -515,7 +533,7 @@ static void send_stream(FakeWork *w, const FakeRule *rule)
     size_t tokens = (size_t)w->answer.tokens_out / (size_t)w->request.choices;
     Pace pace = {.step_ns = token_ns(w)};
     for (; w->choice < w->request.choices; w->choice++) {
-        api->begin(w, &w->out); // a role and no content, which is what comes first from real ones
+        step(w, api->begin); // a role and no content, which is what comes first from real ones
         if (w->choice == 0 && wait_ns > 0 && (!flush(w) || fiber_sleep(wait_ns) != 0)) {
             return;
         }
@@ -524,7 +542,7 @@ static void send_stream(FakeWork *w, const FakeRule *rule)
             return;
         }
     }
-    api->finish(w, &w->out);
+    step(w, api->finish);
     fake_count(w);
     if (flush(w)) {
         (void)http_reply_end(w->reply, NULL);

@@ -29,12 +29,16 @@ static void put_calls(const FakeAnswer *a, Buf *out)
 }
 
 // What was said, in the place that the API has for it.
-static void put_said(const FakeWork *w, Buf *out, Slice text, bool with_calls)
+static void put_said(const FakeWork *w, Buf *out, Slice text, Slice thought, bool with_calls)
 {
     bool chat = w->route.api->protocol == FAKE_OLLAMA_CHAT;
     buf_append(out, chat ? SLICE("\"message\":{\"role\":\"assistant\",\"content\":")
                          : SLICE("\"response\":"));
     fake_put_string(out, text);
+    if (thought.len > 0) {
+        FAKE_PUT(out, ",\"thinking\":");
+        fake_put_string(out, thought);
+    }
     if (chat) {
         if (with_calls) {
             put_calls(&w->answer, out);
@@ -66,36 +70,31 @@ static void put_counters(const FakeWork *w, Buf *out)
 static void whole(FakeWork *w, Buf *out)
 {
     put_head(w, out);
-    put_said(w, out, w->answer.text, true);
+    put_said(w, out, w->answer.text, w->answer.thought, true);
     put_counters(w, out);
 }
 
 // ---- streaming
 
-static void begin(FakeWork *w, Buf *out)
-{
-    (void)w;
-    (void)out;
-}
-
 static void text(FakeWork *w, Buf *out, Slice piece)
 {
     put_head(w, out);
-    put_said(w, out, piece, false);
+    put_said(w, out, piece, (Slice){NULL, 0}, false);
     FAKE_PUT(out, ",\"done\":false}\n");
 }
 
-static void text_end(FakeWork *w, Buf *out)
+static void thought(FakeWork *w, Buf *out)
 {
-    (void)w;
-    (void)out;
+    put_head(w, out);
+    put_said(w, out, (Slice){"", 0}, w->answer.thought, false);
+    FAKE_PUT(out, ",\"done\":false}\n");
 }
 
 static void calls(FakeWork *w, Buf *out)
 {
     if (w->answer.call_count > 0) {
         put_head(w, out);
-        put_said(w, out, (Slice){"", 0}, true);
+        put_said(w, out, (Slice){"", 0}, (Slice){NULL, 0}, true);
         FAKE_PUT(out, ",\"done\":false}\n");
     }
 }
@@ -103,15 +102,9 @@ static void calls(FakeWork *w, Buf *out)
 static void end(FakeWork *w, Buf *out)
 {
     put_head(w, out);
-    put_said(w, out, (Slice){"", 0}, false);
+    put_said(w, out, (Slice){"", 0}, (Slice){NULL, 0}, false);
     put_counters(w, out);
     FAKE_PUT(out, "\n");
-}
-
-static void finish(FakeWork *w, Buf *out)
-{
-    (void)w;
-    (void)out;
 }
 
 static void error(FakeWork *w, Buf *out, const FakeFailure *failure)
@@ -123,12 +116,10 @@ static void error(FakeWork *w, Buf *out, const FakeFailure *failure)
 const FakeApi FAKE_API_OLLAMA_CHAT = {
     .protocol = FAKE_OLLAMA_CHAT,
     .whole = whole,
-    .begin = begin,
+    .thought = thought,
     .text = text,
-    .text_end = text_end,
     .calls = calls,
     .end = end,
-    .finish = finish,
     .error = error,
     .stream_type = "application/x-ndjson",
 };
@@ -136,12 +127,10 @@ const FakeApi FAKE_API_OLLAMA_CHAT = {
 const FakeApi FAKE_API_OLLAMA_GENERATE = {
     .protocol = FAKE_OLLAMA_GENERATE,
     .whole = whole,
-    .begin = begin,
+    .thought = thought,
     .text = text,
-    .text_end = text_end,
     .calls = calls,
     .end = end,
-    .finish = finish,
     .error = error,
     .stream_type = "application/x-ndjson",
 };

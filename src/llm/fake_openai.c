@@ -34,7 +34,9 @@ static void put_usage(const FakeWork *w, Buf *out)
     FAKE_PUT(out, ",\"total_tokens\":");
     fake_put_int(out, a->tokens_in + a->tokens_out);
     FAKE_PUT(out, ",\"prompt_tokens_details\":{\"cached_tokens\":0,\"audio_tokens\":0},"
-                  "\"completion_tokens_details\":{\"reasoning_tokens\":0,\"audio_tokens\":0,"
+                  "\"completion_tokens_details\":{\"reasoning_tokens\":");
+    fake_put_int(out, a->tokens_thought);
+    FAKE_PUT(out, ",\"audio_tokens\":0,"
                   "\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}");
 }
 
@@ -132,12 +134,6 @@ static void text(FakeWork *w, Buf *out, Slice piece)
     chunk_end(out, NULL);
 }
 
-static void text_end(FakeWork *w, Buf *out)
-{
-    (void)w;
-    (void)out;
-}
-
 static void calls(FakeWork *w, Buf *out)
 {
     for (size_t i = 0; i < w->answer.call_count; i++) {
@@ -194,7 +190,6 @@ const FakeApi FAKE_API_OPENAI_CHAT = {
     .whole = whole,
     .begin = begin,
     .text = text,
-    .text_end = text_end,
     .calls = calls,
     .end = end,
     .finish = finish,

@@ -43,6 +43,24 @@ static void put_call(const FakeWork *w, Buf *out, size_t i, bool done)
     FAKE_PUT(out, "}");
 }
 
+static void put_summary_part(Buf *out, Slice text)
+{
+    FAKE_PUT(out, "{\"type\":\"summary_text\",\"text\":");
+    fake_put_string(out, text);
+    FAKE_PUT(out, "}");
+}
+
+static void put_reasoning(const FakeWork *w, Buf *out, bool done)
+{
+    FAKE_PUT(out, "{\"id\":\"");
+    fake_put_id(out, SLICE("rs_"), w->id);
+    FAKE_PUT(out, "\",\"type\":\"reasoning\",\"summary\":[");
+    if (done) {
+        put_summary_part(out, w->answer.thought);
+    }
+    FAKE_PUT(out, "]}");
+}
+
 static void put_usage(const FakeAnswer *a, Buf *out)
 {
     FAKE_PUT(out, "{\"input_tokens\":");
@@ -50,7 +68,9 @@ static void put_usage(const FakeAnswer *a, Buf *out)
     FAKE_PUT(out, ",\"input_tokens_details\":{\"cached_tokens\":0,\"cache_write_tokens\":0},"
                   "\"output_tokens\":");
     fake_put_int(out, a->tokens_out);
-    FAKE_PUT(out, ",\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":");
+    FAKE_PUT(out, ",\"output_tokens_details\":{\"reasoning_tokens\":");
+    fake_put_int(out, a->tokens_thought);
+    FAKE_PUT(out, "},\"total_tokens\":");
     fake_put_int(out, a->tokens_in + a->tokens_out);
     FAKE_PUT(out, "}");
 }
@@ -59,11 +79,16 @@ static void put_output(const FakeWork *w, Buf *out)
 {
     const FakeAnswer *a = &w->answer;
     bool text = a->text.len > 0 || a->call_count == 0;
+    bool thought = a->thought.len > 0;
+    if (thought) {
+        put_reasoning(w, out, true);
+    }
     if (text) {
+        buf_append(out, thought ? SLICE(",") : SLICE(""));
         put_message(w, out, true);
     }
     for (size_t i = 0; i < a->call_count; i++) {
-        buf_append(out, i > 0 || text ? SLICE(",") : SLICE(""));
+        buf_append(out, i > 0 || text || thought ? SLICE(",") : SLICE(""));
         put_call(w, out, i, true);
     }
 }
@@ -155,9 +180,47 @@ static void begin(FakeWork *w, Buf *out)
 {
     put_response_event(w, out, SLICE("response.created"), false);
     put_response_event(w, out, SLICE("response.in_progress"), false);
-    if (w->answer.text.len == 0) {
-        return;
-    }
+}
+
+static void put_summary_place(const FakeWork *w, Buf *out)
+{
+    put_place(w, out, SLICE("rs_"), w->id);
+    FAKE_PUT(out, ",\"summary_index\":0");
+}
+
+static void thought(FakeWork *w, Buf *out)
+{
+    item_event(w, out, SLICE("response.output_item.added"));
+    put_reasoning(w, out, false);
+    event_end(out);
+    event_begin(w, out, SLICE("response.reasoning_summary_part.added"));
+    put_summary_place(w, out);
+    FAKE_PUT(out, ",\"part\":");
+    put_summary_part(out, (Slice){"", 0});
+    event_end(out);
+    event_begin(w, out, SLICE("response.reasoning_summary_text.delta"));
+    put_summary_place(w, out);
+    FAKE_PUT(out, ",\"delta\":");
+    fake_put_string(out, w->answer.thought);
+    event_end(out);
+    event_begin(w, out, SLICE("response.reasoning_summary_text.done"));
+    put_summary_place(w, out);
+    FAKE_PUT(out, ",\"text\":");
+    fake_put_string(out, w->answer.thought);
+    event_end(out);
+    event_begin(w, out, SLICE("response.reasoning_summary_part.done"));
+    put_summary_place(w, out);
+    FAKE_PUT(out, ",\"part\":");
+    put_summary_part(out, w->answer.thought);
+    event_end(out);
+    item_event(w, out, SLICE("response.output_item.done"));
+    put_reasoning(w, out, true);
+    event_end(out);
+    w->item++;
+}
+
+static void text_begin(FakeWork *w, Buf *out)
+{
     item_event(w, out, SLICE("response.output_item.added"));
     put_message(w, out, false);
     event_end(out);
@@ -237,12 +300,6 @@ static void end(FakeWork *w, Buf *out)
         w, out, is_complete(w) ? SLICE("response.completed") : SLICE("response.incomplete"), true);
 }
 
-static void finish(FakeWork *w, Buf *out)
-{
-    (void)w;
-    (void)out;
-}
-
 static void error(FakeWork *w, Buf *out, const FakeFailure *f)
 {
     event_begin(w, out, SLICE("error"));
@@ -258,11 +315,12 @@ const FakeApi FAKE_API_OPENAI_RESPONSES = {
     .protocol = FAKE_OPENAI_RESPONSES,
     .whole = whole,
     .begin = begin,
+    .thought = thought,
+    .text_begin = text_begin,
     .text = text,
     .text_end = text_end,
     .calls = calls,
     .end = end,
-    .finish = finish,
     .error = error,
     .stream_type = "text/event-stream; charset=utf-8",
 };

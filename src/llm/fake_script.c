@@ -367,6 +367,9 @@ static int read_action(const Reader *r, const Doc *v, FakeRule *rule)
         rule->has_text = true;
         return read_text(r, v, &rule->text);
     }
+    if (slice_eq_cstr(v->key, "thinking")) {
+        return read_text(r, v, &rule->thinking);
+    }
     if (slice_eq_cstr(v->key, "tools")) {
         return read_calls(r, v, rule);
     }
@@ -389,8 +392,8 @@ static int read_action(const Reader *r, const Doc *v, FakeRule *rule)
 static int read_rule(const Reader *r, const Doc *object, FakeRule *rule)
 {
     static const Slice rule_names[] = {
-        SLICE_INIT("match"), SLICE_INIT("times"),   SLICE_INIT("text"), SLICE_INIT("tools"),
-        SLICE_INIT("error"), SLICE_INIT("latency"), SLICE_INIT("fault")};
+        SLICE_INIT("match"), SLICE_INIT("times"),   SLICE_INIT("text"),  SLICE_INIT("tools"),
+        SLICE_INIT("error"), SLICE_INIT("latency"), SLICE_INIT("fault"), SLICE_INIT("thinking")};
     *rule = (FakeRule){
         .stream = -1, .after_tool = -1, .times = -1, .retry_after_ns = -1, .fault = FAKE_NO_FAULT};
     int rc = doc_expect(object, DOC_OBJECT, "a rule", r->e);

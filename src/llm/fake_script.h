@@ -77,7 +77,8 @@ typedef struct FakeRule {
     int64_t times;          // how often it may be used; -1: always
     // What is done.
     bool has_text;
-    Slice text; // "{{message}}" stands for the user's text
+    Slice text;     // "{{message}}" stands for the user's text
+    Slice thinking; // before it
     FakeCall calls[FAKE_CALLS_MAX];
     size_t call_count;
     int status; // of an error; 0: none

@@ -40,12 +40,15 @@ typedef enum FakeFinish {
 } FakeFinish;
 
 typedef struct FakeAnswer {
+    Slice thought; // what the model shows of its thinking
     Slice text;
     FakeCall calls[FAKE_CALLS_MAX];
     size_t call_count;
     FakeFinish finish;
     Slice stop; // the sequence that ended the text
-    int64_t tokens_in, tokens_out;
+    int64_t tokens_in;
+    int64_t tokens_out;     // the thought's included
+    int64_t tokens_thought; // of one choice
 } FakeAnswer;
 
 typedef struct FakeShard FakeShard;
@@ -91,17 +94,22 @@ struct FakeWork {
     bool first_chunk;
 };
 
-// How a protocol writes what was answered. A stream is begin, text..., text_end, calls, end for
-// each choice (text and text_end only where there is text) and then finish.
+typedef void FakeStep(FakeWork *w, Buf *out);
+
+// How a protocol writes what was answered. A stream is begin, thought (where there is one),
+// text_begin, text..., text_end (where there is text), calls and end for each choice, and then
+// finish. NULL: the protocol has nothing to say there.
 struct FakeApi {
     FakeProtocol protocol;
-    void (*whole)(FakeWork *w, Buf *out);
-    void (*begin)(FakeWork *w, Buf *out);
+    FakeStep *whole;
+    FakeStep *begin;
+    FakeStep *thought;
+    FakeStep *text_begin;
     void (*text)(FakeWork *w, Buf *out, Slice piece);
-    void (*text_end)(FakeWork *w, Buf *out);
-    void (*calls)(FakeWork *w, Buf *out);
-    void (*end)(FakeWork *w, Buf *out);
-    void (*finish)(FakeWork *w, Buf *out);
+    FakeStep *text_end;
+    FakeStep *calls;
+    FakeStep *end;
+    FakeStep *finish;
     void (*error)(FakeWork *w, Buf *out, const FakeFailure *failure); // in a stream
     const char *stream_type;
 };
