@@ -111,7 +111,7 @@ bool fake_multipart_next(Slice *body, Slice boundary, Slice *ret_head, Slice *re
     Slice part = slice_sub(*body, (size_t)at + boundary.len, body->len);
     ptrdiff_t end = slice_find(part, boundary);
     ptrdiff_t blank = slice_find(part, SLICE("\r\n\r\n"));
-    if (end < 0 || blank < 0 || blank > end) {
+    if (end < 0 || blank < 0 || blank + 4 > end) { // a boundary may look like the blank line
         return false;
     }
     *body = slice_sub(part, (size_t)end, part.len);

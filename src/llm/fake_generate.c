@@ -43,11 +43,9 @@ bool fake_parse_body(FakeWork *w)
 
 void fake_forget_body(FakeWork *w)
 {
-    if (w->doc && w->doc->str_pool != NULL && (char *)w->doc >= w->json_memory &&
-        (char *)w->doc < w->json_memory + w->json_bytes) {
-        w->doc = NULL; // in the pool
-    }
-    yyjson_doc_free(w->doc);
+    const char *at = (const char *)w->doc;
+    bool pooled = at >= w->json_memory && at < w->json_memory + w->json_bytes;
+    yyjson_doc_free(pooled ? NULL : w->doc);
     w->doc = NULL;
 }
 

@@ -210,9 +210,13 @@ static bool is_required(JsonVal *required, JsonVal *key)
 static bool make_members(Maker *m, JsonVal *schema, bool any)
 {
     JsonVal *required = json_at(schema, "required");
+    JsonVal *properties = json_at(schema, "properties");
     size_t i, n;
     JsonVal *key, *value;
-    yyjson_obj_foreach(json_at(schema, "properties"), i, n, key, value)
+    if (!yyjson_is_obj(properties)) {
+        return any; // the walk below steps from a first member
+    }
+    yyjson_obj_foreach(properties, i, n, key, value)
     {
         if (m->depth > FAKE_SCHEMA_OPTIONAL_DEPTH && !is_required(required, key)) {
             continue;
