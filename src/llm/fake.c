@@ -319,6 +319,7 @@ static int open_shard(FakeLlm *llm, size_t index, Err *e)
                                  .tls = s->tls ? &s->acceptor : NULL,
                                  .handler = handle,
                                  .ctx = s,
+                                 .connections_max = FAKE_CONNECTIONS_MAX,
                                  .body_bytes_max = FAKE_BODY_BYTES_MAX};
     if ((rc = http_server_open(&options, &s->server, e)) == 0) {
         llm->addr = http_server_addr(s->server); // the others join the port it got

@@ -27,7 +27,11 @@
 
 typedef struct FakeLlm FakeLlm;
 
-enum { FAKE_THREADS_MAX = 64, FAKE_BODY_BYTES_MAX = 64 << 20 };
+enum {
+    FAKE_THREADS_MAX = 64,
+    FAKE_BODY_BYTES_MAX = 64 << 20,
+    FAKE_CONNECTIONS_MAX = 50000, // of a thread; a slow model has many that wait
+};
 
 typedef struct FakeLlmOptions {
     const FakeScript *script; // NULL: fake_script_default; outlives the fake
