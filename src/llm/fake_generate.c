@@ -134,16 +134,19 @@ static bool failure_of_fault(const FakeWork *w, FakeFault fault, FakeFailure *f)
 bool fake_admit(FakeWork *w, const FakeRule **ret_rule)
 {
     FakeFailure f;
-    const FakeRule *rule = find_rule(w);
-    bool decided = rule && rule->fault != FAKE_NO_FAULT;
     int64_t wait_ns = 0;
-    *ret_rule = rule;
     if (!fake_shard_admit(w->shard, &w->settings, fake_request_tokens(&w->request), &wait_ns)) {
         w->fault = FAKE_RATE_LIMIT;
         f = (FakeFailure){.status = 429, .retry_after_ns = wait_ns};
-    } else if (!failure_of_rule(rule, &f)) {
+        fake_send_failure(w, &f);
+        return false;
+    }
+    const FakeRule *rule = find_rule(w); // not before: a rule may count its uses
+    if (!failure_of_rule(rule, &f)) {
+        bool decided = rule && rule->fault != FAKE_NO_FAULT;
         w->fault = decided ? rule->fault : pick_fault(w);
         if (!failure_of_fault(w, w->fault, &f)) {
+            *ret_rule = rule;
             return true;
         }
     }
@@ -602,7 +605,9 @@ FakeWork *fake_answer_line(FakeShard *shard, const FakeRoute *route, Slice body)
     FakeWork *w = fake_work_lend(shard);
     w->route = *route;
     w->body = body;
+    (void)pthread_mutex_lock(&shard->lock);
     w->settings = shard->settings;
+    (void)pthread_mutex_unlock(&shard->lock);
     memset(w->settings.fault_rate, 0, sizeof w->settings.fault_rate); // a job's lines fail by rules
     w->settings.requests_per_minute = w->settings.tokens_per_minute = 0;
     w->route.operation(w);
