@@ -71,8 +71,9 @@ uint32_t autoscale_step(ScaleState *s, const ParamValue *p, uint32_t current, do
 {
     double ratio = metric / p[P_SCALE_TARGET].real;
     int64_t desired = current;
-    // k8s compares with the tolerance before it rounds up (replica_calculator.go).
-    if (fabs(ratio - 1) > p[P_SCALE_TOLERANCE].real) {
+    // Compared before it is rounded up (replica_calculator.go); 1.1 is within 0.1 of 1 here, which
+    // in binary fractions it is not.
+    if (fabs(ratio - 1) > p[P_SCALE_TOLERANCE].real + 1e-9) {
         double wanted = ceil(current * ratio - 1e-9);
         desired = (int64_t)(wanted < INT32_MAX ? wanted : INT32_MAX);
     }

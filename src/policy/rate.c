@@ -29,7 +29,7 @@ static int64_t token_time(RateState *s, const ParamValue *p, int64_t at_ns)
     if (s->tokens >= almost) {
         return s->filled_ns;
     }
-    double wait = ceil((1.0 - s->tokens) * 1e9 / p[P_RATE_PER_SECOND].real);
+    double wait = ceil((1.0 - s->tokens) * 1e9 / p[P_RATE_PER_SECOND].real - 1e-3);
     return wait < 0x1p62 ? s->filled_ns + (int64_t)wait : INT64_MAX;
 }
 
