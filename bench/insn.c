@@ -6,6 +6,7 @@
 #include "load/schedule.h"
 #include "load/template.h"
 #include "net/http1.h"
+#include "policy/call.h"
 #include "stat/hist.h"
 #include "telemetry/recorder.h"
 
@@ -105,6 +106,27 @@ static void run_template_render(int64_t n)
     arena_destroy(arena);
 }
 
+// A call with deadline, retries and their budget that succeeds at the first attempt.
+static void run_call_step(int64_t n)
+{
+    ParamValue values[POLICY_PARAM_COUNT];
+    policy_defaults(values);
+    values[P_TIMEOUT_CALL].integer = NS_PER_SECOND;
+    values[P_RETRY_ATTEMPTS].integer = 3;
+    PolicyShape shape = policy_shape(values);
+    PolicyBlock *block = mem_alloc(policy_bytes(&shape));
+    policy_init(block, &shape, values, 1, 0);
+    CallState call = {0};
+    CallActions todo;
+    CallOptions options = {.handle = 1};
+    for (int64_t i = 0; i < n; i++) {
+        options.task = (uint64_t)i;
+        call_step(block, &call, &(CallEvent){.kind = CALL_START, .start = &options}, i, &todo);
+        call_step(block, &call, &(CallEvent){.kind = CALL_ATTEMPT_DONE}, i + 1, &todo);
+    }
+    free(block);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -113,7 +135,7 @@ int main(int argc, char **argv)
     } paths[] = {
         {"hist_record", run_hist_record},         {"recorder_trend", run_recorder_trend},
         {"http1_response", run_http1_response},   {"schedule_next", run_schedule_next},
-        {"template_render", run_template_render},
+        {"template_render", run_template_render}, {"call_step", run_call_step},
     };
     int64_t n = 0;
     for (size_t i = 0; argc == 3 && i < COUNT_OF(paths); i++) {
