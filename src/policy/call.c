@@ -134,7 +134,7 @@ static CallAction *finish_with(const Step *s, CallReason reason, int code, int32
     CallAction *done = act(s, CALL_DO_COMPLETE);
     done->reason = reason;
     done->code = code;
-    done->slot = slot;
+    done->slot = reason == CALL_OK ? CACHE_NONE : slot; // its own answer needs no cache
     return done;
 }
 

@@ -121,8 +121,8 @@ typedef enum CallActionKind {
     CALL_DO_TIMER,    // replaces the call's timer: CALL_TIMER at .at_ns
     CALL_DO_QUEUED,   // it waits for a place; nothing to do
     CALL_DO_STORE,    // put the answer into payload slot .slot
-    CALL_DO_COMPLETE, // .code 0 or negative, .reason; .slot: answer of the cache, or CACHE_NONE;
-                      // .attempt: whose answer; .leader: for CALL_SHARED
+    CALL_DO_COMPLETE, // .code 0 or negative, .reason; .slot: where another's answer is, or
+                      // CACHE_NONE; .attempt: whose answer; .leader: for CALL_SHARED
 } CallActionKind;
 
 typedef struct CallAction {
