@@ -12,6 +12,18 @@ static uint32_t held(uint32_t count)
     return count < SCALE_HISTORY ? count : SCALE_HISTORY;
 }
 
+// An equal recommendation only moves the last one's time, so that a steady metric does not push
+// what still counts out of the ring.
+static void remember(ScaleState *s, ScaleMark mark)
+{
+    ScaleMark *last = &s->history[(s->history_count + SCALE_HISTORY - 1) % SCALE_HISTORY];
+    if (s->history_count > 0 && last->workers == mark.workers) {
+        last->at_ns = mark.at_ns;
+    } else {
+        push(s->history, &s->history_count, mark);
+    }
+}
+
 // stabilizeRecommendationWithBehaviors of horizontal.go.
 static int64_t stabilise(const ScaleState *s, const ParamValue *p, int64_t current, int64_t desired,
                          int64_t now_ns)
@@ -78,7 +90,7 @@ uint32_t autoscale_step(ScaleState *s, const ParamValue *p, uint32_t current, do
         desired = (int64_t)(wanted < INT32_MAX ? wanted : INT32_MAX);
     }
     int64_t stable = stabilise(s, p, current, desired, now_ns);
-    push(s->history, &s->history_count, (ScaleMark){now_ns, desired});
+    remember(s, (ScaleMark){now_ns, desired});
     int64_t next = bound_change(s, p, current, stable, now_ns);
     if (next != (int64_t)current) {
         push(s->changes, &s->change_count, (ScaleMark){now_ns, next - (int64_t)current});

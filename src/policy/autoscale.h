@@ -12,7 +12,7 @@
 
 #include "policy/params.h"
 
-enum { SCALE_HISTORY = 64 }; // recommendations kept; a longer stabilisation window uses these
+enum { SCALE_HISTORY = 64 }; // different recommendations kept; a longer window uses these
 
 typedef struct ScaleMark {
     int64_t at_ns;

@@ -244,6 +244,7 @@ int policy_set(PolicyBlock *block, PolicyParamId id, ParamValue value, int64_t n
     if ((before ^ block->active) & ACTIVE_BREAKER) {
         restart_breaker(block);
     }
+    rate_changed(&block->rate, block->p, now_ns);
     settle(block, id);
     return 0;
 }

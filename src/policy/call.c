@@ -251,6 +251,21 @@ static void pass_rate(const Step *s)
 
 // ---- start: deadline, cache, flight ----
 
+// The call is one that will ask the target, and so one that earns its share of retries.
+static void enter(const Step *s)
+{
+    PolicyBlock *b = s->b;
+    if (b->active & ACTIVE_BUDGET) {
+        BudgetLaw law = retry_budget_law(b->p);
+        budget_deposit(&b->retry_budget, &law, s->now);
+    }
+    if (b->active & ACTIVE_HEDGE) {
+        BudgetLaw law = hedge_budget_law(b->p);
+        budget_deposit(&b->hedge_budget, &law, s->now);
+    }
+    pass_rate(s);
+}
+
 static void pass_flight(const Step *s)
 {
     PolicyBlock *b = s->b;
@@ -262,7 +277,7 @@ static void pass_flight(const Step *s)
             return;
         }
     }
-    pass_rate(s);
+    enter(s);
 }
 
 static void pass_cache(const Step *s)
@@ -304,14 +319,6 @@ static void start(const Step *s, const CallOptions *o)
     if (s->now >= c->deadline_ns) {
         finish(s, CALL_DEADLINE);
         return;
-    }
-    if (b->active & ACTIVE_BUDGET) {
-        BudgetLaw law = retry_budget_law(b->p);
-        budget_deposit(&b->retry_budget, &law, s->now);
-    }
-    if (b->active & ACTIVE_HEDGE) {
-        BudgetLaw law = hedge_budget_law(b->p);
-        budget_deposit(&b->hedge_budget, &law, s->now);
     }
     pass_cache(s);
 }
@@ -414,6 +421,7 @@ static void attempt_done(const Step *s, const CallEvent *ev)
         return;
     }
     c->last_code = ev->code;
+    c->timed_out = false;
     if (ev->outcome == CALL_FATAL || ev->outcome == CALL_CALLER_FAULT) {
         finish(s, CALL_FAILED);
         return;
@@ -541,7 +549,7 @@ static void news(const Step *s, const CallEvent *ev)
     if (ev->kind == CALL_LEAD) {
         c->flight_entry = ev->slot;
         c->leads = true;
-        pass_rate(s);
+        enter(s);
         return;
     }
     c->flight_entry = FLIGHT_NONE;

@@ -107,6 +107,35 @@ static void test_mistakes_are_named(void **state)
     }
 }
 
+// The guide's tables are the table: each parameter with its default, and each reason by name.
+static void test_guide_is_complete(void **state)
+{
+    (void)state;
+    const char *root = getenv("PW_SOURCE_ROOT");
+    char path[4096];
+    static char text[1 << 16];
+    assert_non_null(root);
+    (void)snprintf(path, sizeof path, "%s/docs/guide/policies.md", root);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof text - 1, file)] = 0;
+    (void)fclose(file);
+    for (size_t i = 0; i < POLICY_PARAM_COUNT; i++) {
+        Buf row = buf_create(256);
+        buf_printf(&row, "| `%s.%s` | ", policy_owner((PolicyParamId)i, NULL)->owner,
+                   POLICY_PARAMS[i].name);
+        param_format(&POLICY_PARAMS[i], POLICY_PARAMS[i].initial, &row);
+        buf_puts(&row, " |");
+        if (!strstr(text, row.data)) {
+            fail_msg("docs/guide/policies.md has no row %s", row.data);
+        }
+        buf_done(&row);
+    }
+    for (int i = CALL_FAILED; i < CALL_REASON_COUNT; i++) {
+        assert_non_null(strstr(text, call_reason_name((CallReason)i)));
+    }
+}
+
 static void test_parse_one(void **state)
 {
     (void)state;
@@ -125,10 +154,9 @@ static void test_parse_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table_is_whole),
-        cmocka_unit_test(test_read_and_write_back),
-        cmocka_unit_test(test_mistakes_are_named),
-        cmocka_unit_test(test_parse_one),
+        cmocka_unit_test(test_table_is_whole),     cmocka_unit_test(test_read_and_write_back),
+        cmocka_unit_test(test_mistakes_are_named), cmocka_unit_test(test_parse_one),
+        cmocka_unit_test(test_guide_is_complete),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,6 +51,18 @@ static int64_t gcra_time(const RateState *s, const ParamValue *p, int64_t at_ns)
     return conforms > at_ns ? conforms : at_ns;
 }
 
+void rate_changed(RateState *s, const ParamValue *p, int64_t now_ns)
+{
+    double burst = (double)p[P_RATE_BURST].integer, span;
+    if (p[P_RATE_PER_SECOND].real > 0) {
+        span = burst * (double)gcra_interval(p);
+        if (span < 0x1p62 && s->tat_ns - now_ns > (int64_t)span) {
+            s->tat_ns = now_ns + (int64_t)span;
+        }
+    }
+    s->tokens = s->tokens < -burst ? -burst : s->tokens;
+}
+
 int64_t rate_take(RateState *s, const ParamValue *p, int64_t now_ns, int64_t wait_max_ns)
 {
     int64_t at = s->hold_until > now_ns ? s->hold_until : now_ns;

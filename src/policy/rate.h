@@ -32,5 +32,8 @@ int64_t rate_take(RateState *s, const ParamValue *p, int64_t now_ns, int64_t wai
 
 // Before rate parameters change: brings the state up to date under the old ones.
 void rate_settle(RateState *s, const ParamValue *p, int64_t now_ns);
+// After they changed: what was reserved at a lower rate does not block a higher one for longer than
+// a full burst takes.
+void rate_changed(RateState *s, const ParamValue *p, int64_t now_ns);
 
 #endif

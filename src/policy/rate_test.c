@@ -118,6 +118,23 @@ static void test_hold(void **state)
     assert_int_equal(rate_take(&none.s, none.p, 5 * S, 0), 5 * S);
 }
 
+// A reservation made at a snail's rate does not outlive the rate.
+static void test_rate_changes(void **state)
+{
+    (void)state;
+    for (int kind = RATE_TOKEN_BUCKET; kind <= RATE_GCRA; kind++) {
+        Fixture f = limiter((RateKind)kind, 0.001, 1);
+        assert_int_equal(rate_take(&f.s, f.p, 0, 0), 0);
+        for (int i = 0; i < 5; i++) {
+            assert_true(rate_take(&f.s, f.p, 0, NS_PER_DAY) > 0);
+        }
+        rate_settle(&f.s, f.p, 1 * S);
+        f.p[P_RATE_PER_SECOND] = real(10);
+        rate_changed(&f.s, f.p, 1 * S);
+        assert_true(rate_take(&f.s, f.p, 1 * S, 200 * MS) >= 1 * S);
+    }
+}
+
 // Never more than burst + rate * time, at rates that are no whole number of nanoseconds as well.
 static void test_rate_over_time(void **state)
 {
@@ -140,11 +157,9 @@ static void test_rate_over_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gcra_conformance),
-        cmocka_unit_test(test_largest_burst),
-        cmocka_unit_test(test_both_laws_agree),
-        cmocka_unit_test(test_waiting_reserves),
-        cmocka_unit_test(test_hold),
+        cmocka_unit_test(test_gcra_conformance), cmocka_unit_test(test_largest_burst),
+        cmocka_unit_test(test_both_laws_agree),  cmocka_unit_test(test_waiting_reserves),
+        cmocka_unit_test(test_rate_changes),     cmocka_unit_test(test_hold),
         cmocka_unit_test(test_rate_over_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
