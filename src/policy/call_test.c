@@ -294,6 +294,23 @@ static void test_hedge(void **state)
     done(&f);
 }
 
+// Half a hedge a call: the first call has none, the second one. A refused hedge is not asked again.
+static void test_hedge_budget(void **state)
+{
+    (void)state;
+    Fixture f = FIXTURE({P_HEDGE_MAX, whole(1)}, {P_HEDGE_DELAY, whole(10 * MS)},
+                        {P_HEDGE_BUDGET, real(0.5)});
+    begin(&f, 0, 0, "start0<- timer10");
+    at(&f, 10);
+    event(&f, 0, CALL_TIMER, "");
+    begin(&f, 1, 0, "start0<- timer20");
+    at(&f, 20);
+    event(&f, 1, CALL_TIMER, "start1<-");
+    ends(&f, 0, 0, CALL_SUCCESS, "=ok");
+    ends(&f, 1, 0, CALL_SUCCESS, "cancel1 =ok");
+    done(&f);
+}
+
 static void test_queue(void **state)
 {
     (void)state;
@@ -476,6 +493,7 @@ int main(void)
         cmocka_unit_test(test_never_twice),
         cmocka_unit_test(test_retry_budget),
         cmocka_unit_test(test_hedge),
+        cmocka_unit_test(test_hedge_budget),
         cmocka_unit_test(test_queue),
         cmocka_unit_test(test_pause_holds_no_place),
         cmocka_unit_test(test_rate_limit),
