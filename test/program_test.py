@@ -607,8 +607,9 @@ def case_full_disk(w):
                       "--no-default-slo", "--ledger", ledger, file_bytes_max=room)
     out, err = process.communicate(timeout=COMMAND_SECONDS)
     assert "Sanitizer" not in err, err
-    assert process.returncode == 1, (process.returncode, out, err)
-    has(out + err, "200")  # the test went on, and what it measured is told all the same
+    # On a busy machine the run may be invalid besides, which is told first.
+    assert process.returncode in (1, 113), (process.returncode, out, err)
+    has(out + err, "could not take this run", "200")  # the test went on, and what it measured is told all the same
     w.run("ledger", "verify", "--ledger", ledger)
 
 
