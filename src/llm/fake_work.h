@@ -148,6 +148,11 @@ bool fake_route_find(const HttpServerRequest *http, FakeRoute *ret_route);
 // The operation behind a path without host, as batch jobs name it.
 bool fake_route_line(Slice path, FakeRoute *ret_route);
 
+// ---- fake_compose.c
+
+// Fills w->answer; `rule` may be NULL.
+void fake_compose(FakeWork *w, const FakeRule *rule);
+
 // ---- fake_generate.c: chat and everything like it
 
 void fake_generate(FakeWork *w);
