@@ -437,8 +437,10 @@ int agent_call_wait_any(AgentContext *ctx, AgentCall *const *calls, size_t count
     while (rc == 0 && !done) {
         rc = fiber_park("one of several answers", calls[which]->wait->deadline_ns);
         if (rc == ERR_TIMEOUT) {
-            give_up(ctx, calls[which], ERR_TIMEOUT);
             rc = 0;
+            if (!calls[which]->done) { // the answer may have come in the same round
+                give_up(ctx, calls[which], ERR_TIMEOUT);
+            }
         }
         which = look_for_answer(calls, count, &done);
     }

@@ -131,8 +131,8 @@ void slot_remove(Shard *shard, Job *job)
 
 // ---- what starts next
 
-// A level's list that may be served, and its first job.
-static Job *startable(const Shard *shard, int level)
+// A level's list that may be served, and its first job. `workers` is how many would be at work.
+static Job *startable(const Shard *shard, int level, size_t workers)
 {
     const Slot *slot = shard->run_first[level];
     if (!slot) {
@@ -142,13 +142,14 @@ static Job *startable(const Shard *shard, int level)
         return NULL;
     }
     Job *job = slot->mail[level].first;
-    return shard_has_fiber(shard, job->event.depth) ? job : NULL;
+    return shard_has_fiber(shard, job->event.depth, workers) ? job : NULL;
 }
 
 bool shard_has_job(const Shard *shard)
 {
+    size_t workers = shard->workers - shard->idle_count + 1; // with one that will be woken for it
     for (int level = 0; level < LEVELS; level++) {
-        if (startable(shard, level)) {
+        if (startable(shard, level, workers)) {
             return true;
         }
     }
@@ -159,7 +160,8 @@ Job *shard_next_job(Shard *shard)
 {
     Job *job = NULL;
     int level = 0;
-    while (level < LEVELS && !(job = startable(shard, level))) {
+    size_t workers = shard->workers - shard->idle_count;
+    while (level < LEVELS && !(job = startable(shard, level, workers))) {
         level++;
     }
     if (!job) {

@@ -398,9 +398,9 @@ bool shard_settle(Shard *shard); // after the threads: messages that nobody wait
 void shard_send(Shard *from, unsigned to, const Message *message); // never lost
 void shard_cancel_all(Shard *shard, void *unused);
 void worker_detach(Worker *worker);
-// Whether a job at this depth of calls may have a fiber: each depth leaves some to deeper ones, or
-// callers could take all and wait for ever.
-bool shard_has_fiber(const Shard *shard, unsigned depth);
+// Whether a job at this depth of calls may be the one of so many workers at work: each depth leaves
+// some to deeper ones, or callers could take all and wait for ever.
+bool shard_has_fiber(const Shard *shard, unsigned depth, size_t workers);
 // Runs fn on every shard's thread, one after another, and waits.
 void runner_on_shards(Runner *runner, void (*fn)(Shard *shard, void *arg), void *arg);
 int64_t runner_now(const Runner *runner);

@@ -44,13 +44,12 @@ static void read_time(Shard *shard)
 
 // ---- workers
 
-bool shard_has_fiber(const Shard *shard, unsigned depth)
+bool shard_has_fiber(const Shard *shard, unsigned depth, size_t workers)
 {
     const RunnerOptions *o = &shard->runner->options;
-    size_t busy = shard->workers - shard->idle_count;
     size_t kept = depth < 32 ? o->fibers_max >> (depth + 1) : 0;
     size_t least = depth <= o->call_depth_max ? o->call_depth_max - depth + 1 : 1;
-    return busy <= o->fibers_max - (kept > least ? kept : least);
+    return workers <= o->fibers_max - (kept > least ? kept : least);
 }
 
 // Of a handler that is parked: the event's deadline, or what its policy waits for.
