@@ -12,7 +12,7 @@ SYSTEM = set("""assert.h ctype.h dirent.h elf.h endian.h errno.h execinfo.h fcnt
 getopt.h glob.h ifaddrs.h inttypes.h langinfo.h limits.h link.h locale.h malloc.h math.h netdb.h
 poll.h pthread.h pwd.h sched.h setjmp.h signal.h spawn.h stdalign.h stdarg.h stdatomic.h stdbool.h
 stddef.h stdint.h stdio.h stdlib.h stdnoreturn.h string.h strings.h syslog.h termios.h time.h
-ucontext.h unistd.h wchar.h x86intrin.h""".split())
+ucontext.h unistd.h unwind.h wchar.h x86intrin.h""".split())
 # A library whose API is spread over headers, or a test framework, may be seen by several files.
 MANY_USERS = ("openssl/", "cmocka.h")
 

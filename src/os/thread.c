@@ -38,10 +38,11 @@ static int create(Thread *thread, int cpu, Err *e)
         CPU_SET((size_t)cpu, &set);
         (void)pthread_attr_setaffinity_np(&attr, sizeof set, &set);
     }
-    // Inherited by the new thread, which therefore never sees a signal.
+    // Inherited by the new thread, which therefore never sees a signal but the profiler's.
     sigset_t all;
     sigset_t old;
     (void)sigfillset(&all);
+    (void)sigdelset(&all, SIGPROF); // the profiler's (os/prof_timer.h)
     (void)pthread_sigmask(SIG_BLOCK, &all, &old);
     rc = pthread_create(&thread->id, &attr, thread_main, thread);
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);

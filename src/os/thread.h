@@ -1,7 +1,8 @@
 // Threads: started with a name and, where wanted, pinned to one CPU.
 //
 // A thread belongs to whoever started it, and is joined exactly once. Signals are blocked in every
-// started thread: they go to the main thread's loop (os/signal.h).
+// started thread: they go to the main thread's loop (os/signal.h). Only SIGPROF is the thread's
+// own (os/prof_timer.h).
 #ifndef OS_THREAD_H
 #define OS_THREAD_H
 
