@@ -193,6 +193,23 @@ void collector_add(Collector *c, unsigned source, const RecorderBatch *batch)
     }
 }
 
+void collector_set(Collector *c, MetricId metric, Labels labels, const Point *total)
+{
+    const MetricInfo *m = metric_info(metric);
+    SeriesInfo info = {.kind = m->kind, .unit = m->unit, .metric = m->name, .labels = labels};
+    Cell *cell = find_cell(c, &info);
+    uint32_t id = cell->total.series;
+    cell->total = *total;
+    cell->total.series = id;
+    cell->total.hist = cell->total_hist;
+    if (cell->total_hist) {
+        hist_reset(cell->total_hist);
+        if (total->hist) {
+            hist_merge(cell->total_hist, total->hist);
+        }
+    }
+}
+
 void collector_points(Collector *c, const Point **ret_points, size_t *ret_count)
 {
     if (c->point_capacity < c->cell_count) {

@@ -19,6 +19,10 @@ void collector_add(Collector *collector, unsigned source, const RecorderBatch *b
 void collector_points(Collector *collector, const Point **ret_points, size_t *ret_count);
 void collector_next(Collector *collector);
 
+// For numbers that are counted elsewhere: replaces the series' total by `total`, whose hist, for
+// trends, is copied. The interval is left alone.
+void collector_set(Collector *collector, MetricId metric, Labels labels, const Point *total);
+
 // Every series seen so far, ids 0 .. count - 1 in order of first use. Pointers stay valid.
 size_t collector_series_count(const Collector *collector);
 const SeriesInfo *collector_series(const Collector *collector, size_t id);

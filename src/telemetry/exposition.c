@@ -164,7 +164,7 @@ static const MetricInfo *begin_family(Page *p, const SeriesInfo *s, Slice prefix
     return m;
 }
 
-void exposition_write(Buf *out, const Collector *collector, Slice prefix)
+const SeriesInfo **exposition_order(const Collector *collector, size_t *ret_count)
 {
     size_t count = collector_series_count(collector);
     const SeriesInfo **order = mem_alloc((count + 1) * sizeof(const SeriesInfo *));
@@ -172,6 +172,14 @@ void exposition_write(Buf *out, const Collector *collector, Slice prefix)
         order[i] = collector_series(collector, i);
     }
     qsort(order, count, sizeof(const SeriesInfo *), by_metric);
+    *ret_count = count;
+    return order;
+}
+
+void exposition_write(Buf *out, const Collector *collector, Slice prefix)
+{
+    size_t count;
+    const SeriesInfo **order = exposition_order(collector, &count);
     Page page = {.out = out, .name = buf_create(NAME_MAX_BYTES)};
     const MetricInfo *m = NULL;
     for (size_t i = 0; i < count; i++) {

@@ -30,6 +30,9 @@ void exposition_name(Buf *out, Slice metric, MetricKind kind, MetricUnit unit);
 void exposition_buckets(const MetricInfo *metric, const Hist *hist,
                         uint64_t ret_counts[METRIC_BOUNDS_MAX + 1]);
 
+// All series, those of one metric together, in alphabetical order; free() the array.
+const SeriesInfo **exposition_order(const Collector *collector, size_t *ret_count);
+
 // A value of the metric's unit as the edge shows it: nanoseconds become seconds.
 static inline double exposition_value(MetricUnit unit, double value)
 {
