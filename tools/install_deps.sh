@@ -4,6 +4,7 @@
 #   tools/install_deps.sh build          compiler, Meson, libraries
 #   tools/install_deps.sh build check    and what only the tests need
 #   tools/install_deps.sh npm            what the tests run against, from npm, into build/npm
+#   tools/install_deps.sh pip            and from PyPI, into build/py
 #
 # Needs root or sudo, and only when something is missing. On Debian 12, yyjson, llhttp and QuickJS
 # come from Debian 13's archive, from the same mirror that the machine already uses: the added source
@@ -31,17 +32,22 @@ fi
 
 packages=""
 peers=no
+python_peers=no
 for set in "$@"; do
     case $set in
     npm)
         peers=yes
         packages+=" npm"
         ;;
+    pip)
+        python_peers=yes
+        packages+=" python3-pip"
+        ;;
     build) packages+=" $BUILD" ;;
     check) packages+=" $CHECK" ;;
     full) packages+=" $FULL" ;;
     *)
-        echo "usage: tools/install_deps.sh build|check|full|npm ..." >&2
+        echo "usage: tools/install_deps.sh build|check|full|npm|pip ..." >&2
         exit 2
         ;;
     esac
@@ -70,10 +76,33 @@ install_peers() {
     cp "$from/package-lock.json" "$to/.installed"
 }
 
+# Pure Python, so that one hash is right for every machine; nothing of theirs runs at installation.
+install_python_peers() {
+    local from to
+    from=$(cd "$(dirname "$0")/../test/python" && pwd)/requirements.txt
+    to=$(cd "$(dirname "$0")/.." && pwd)/build/py
+    if cmp -s "$from" "$to/.installed"; then
+        return
+    fi
+    echo "installing with pip into build/py: $(grep -c '==' "$from") packages"
+    rm -rf "$to"
+    mkdir -p "$to"
+    if ! python3 -m pip install --quiet --disable-pip-version-check --target "$to" --no-deps --no-cache-dir \
+        --only-binary=:all: --platform any --implementation py --abi none \
+        --require-hashes -r "$from" >"$to.log" 2>&1
+    then
+        tail -n 20 "$to.log" >&2
+        echo "install_deps: pip failed; its last words are above" >&2
+        exit 1
+    fi
+    cp "$from" "$to/.installed"
+}
+
 # A program that is already there by another road (a newer Go, say) needs no package.
 has_command() {
     case $1 in
     golang-go) command -v go ;;
+    python3-pip) python3 -m pip --version ;;
     npm | python3 | git | curl | openssl | valgrind | clang | wrk | gcc | meson) command -v "$1" ;;
     *) false ;;
     esac >/dev/null 2>&1
@@ -88,6 +117,7 @@ for package in $packages; do
 done
 if [ -z "$missing" ]; then
     [ $peers = no ] || install_peers
+    [ $python_peers = no ] || install_python_peers
     exit 0
 fi
 
@@ -153,3 +183,4 @@ for service in nginx prometheus prometheus-node-exporter; do
     fi
 done
 [ $peers = no ] || install_peers
+[ $python_peers = no ] || install_python_peers

@@ -13,6 +13,7 @@ enum {
     PROFILE_LOCATION = 4,
     PROFILE_FUNCTION = 5,
     PROFILE_STRING_TABLE = 6,
+    PROFILE_DROP_FRAMES = 7,
     PROFILE_TIME_NANOS = 9,
     PROFILE_DURATION_NANOS = 10,
     PROFILE_PERIOD_TYPE = 11,
@@ -215,6 +216,12 @@ static void put_profile(Writer *w, const Profile *p, Slice comment)
     put_modules(w, p);
     put_locations(w, p);
     put_functions(w, p);
+    if (p->kind == PROFILE_HEAP) {
+        // Viewers cut these and what they call off, so that memory shows at who asked for it.
+        put_string(w, w->out, PROFILE_DROP_FRAMES,
+                   SLICE("malloc|calloc|realloc|mem_alloc|mem_zalloc|mem_realloc|"
+                         "__interceptor_(malloc|calloc|realloc)"));
+    }
     put_number(w->out, PROFILE_TIME_NANOS, (uint64_t)p->wall_begin_ns);
     put_number(w->out, PROFILE_DURATION_NANOS, (uint64_t)p->duration_ns);
     switch (p->kind) {

@@ -55,6 +55,11 @@ void profile_destroy(Profile *p)
     }
 }
 
+ProfileKind profile_kind(const Profile *p)
+{
+    return p->kind;
+}
+
 // ---- stacks
 
 static uint64_t mix(uint64_t h, uint64_t word)

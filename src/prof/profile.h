@@ -45,6 +45,7 @@ typedef struct ProfileSample {
 // `period` of sampling: nanoseconds for CPU, bytes for heap, 1 for fibers.
 Profile *profile_create(ProfileKind kind, int64_t period);
 void profile_destroy(Profile *profile); // NULL is fine
+ProfileKind profile_kind(const Profile *profile);
 
 void profile_add(Profile *profile, const ProfileSample *sample);
 void profile_set_times(Profile *profile, int64_t wall_begin_ns, int64_t duration_ns);
