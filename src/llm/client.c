@@ -120,6 +120,21 @@ static void canonical(Buf *out, const LlmRequest *r, const LlmChain *chain)
     put(out, r->reasoning_effort);
 }
 
+// Folded 128-bit products of keyed words, as in wyhash: an order of magnitude faster than SipHash.
+// The length is part of the text that is hashed, so the last word may be padded with zeroes.
+static uint64_t fold_hash(Slice s, uint64_t k0, uint64_t k1)
+{
+    uint64_t hash = k0;
+    for (size_t at = 0; at < s.len; at += 16) {
+        uint64_t words[2] = {0};
+        memcpy(words, s.ptr + at, s.len - at < 16 ? s.len - at : 16);
+        unsigned __int128 product =
+            (unsigned __int128)(words[0] ^ hash ^ k1) * (words[1] ^ k0 ^ (hash >> 32));
+        hash = (uint64_t)product ^ (uint64_t)(product >> 64) ^ (hash << 1 | hash >> 63);
+    }
+    return hash;
+}
+
 static PolicyKey key_of(LlmClient *client, const LlmRequest *request, const LlmChain *chain)
 {
     Buf *out = &client->canonical;
@@ -128,10 +143,11 @@ static PolicyKey key_of(LlmClient *client, const LlmRequest *request, const LlmC
     if (out->overflowed) {
         return (PolicyKey){0};
     }
-    // Two independent keyed hashes: 128 bits that nobody outside can aim at.
+    // SipHash keeps anybody outside from aiming at another's answer; the second hash, with keys of
+    // its own, makes chance collisions a matter of 128 bits.
     Slice s = buf_slice(out);
     PolicyKey key = {map_siphash(s, client->key[0], client->key[1]),
-                     map_siphash(s, client->key[2], client->key[3])};
+                     fold_hash(s, client->key[2], client->key[3])};
     key.low |= !policy_key_is_set(key);
     return key;
 }
