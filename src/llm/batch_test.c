@@ -4,10 +4,12 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "llm/config.h"
 #include "llm/fake.h"
+#include "net/tls_cert.h"
 
 typedef struct World {
     Loop *loop;
@@ -17,6 +19,9 @@ typedef struct World {
     LlmConfig config;
     LlmClient *client;
     bool done;
+    bool tls;
+    Buf cert, key;
+    char ca_path[40];
 } World;
 
 static const char TOML[] =
@@ -29,17 +34,23 @@ static const char TOML[] =
     "[ollama]\nbase_url = \"http://127.0.0.1:@PORT\"\nmodel = \"llama3\"\n"
     "[prices.gpt-4o]\ninput = 2\noutput = 10\n";
 
+static const char TOML_TLS[] = "[openai]\nbase_url = \"https://localhost:@PORT/v1\"\n"
+                               "model = \"gpt-4o\"\nca_file = \"";
+
 static void open_world(World *w)
 {
     NetAddr addr = fake_llm_addr(w->fake);
     Buf text = buf_create(4096);
-    Slice left = SLICE(TOML);
+    Slice left = w->tls ? SLICE(TOML_TLS) : SLICE(TOML);
     for (ptrdiff_t at; (at = slice_find(left, SLICE("@PORT"))) >= 0;) {
         buf_append(&text, slice_sub(left, 0, (size_t)at));
         buf_printf(&text, "%d", net_addr_port(&addr));
         left = slice_sub(left, (size_t)at + 5, left.len);
     }
     buf_append(&text, left);
+    if (w->tls) {
+        buf_printf(&text, "%s\"\n", w->ca_path);
+    }
     const Doc *doc = NULL;
     DocOptions options = {.format = DOC_FORMAT_TOML};
     assert_int_equal(doc_parse(w->arena, buf_slice(&text), &options, &doc, NULL), 0);
@@ -47,6 +58,44 @@ static void open_world(World *w)
     assert_int_equal(llm_config_read(w->arena, doc, &w->config, NULL), 0);
     LlmClientOptions o = {.loop = w->loop, .pool = w->pool, .config = &w->config};
     assert_int_equal(llm_client_create(&o, &w->client, NULL), 0);
+}
+
+// HTTP/2 over TLS: calls at the same time share one connection.
+enum { CALLERS = 8 };
+
+typedef struct Caller {
+    World *w;
+    Fiber *boss;
+    int *left;
+} Caller;
+
+static void call_once(void *arg)
+{
+    Caller *c = arg;
+    LlmPart part = llm_text(SLICE("Say something."));
+    LlmMessage message = {LLM_USER, &part, 1};
+    LlmRequest request = {.messages = &message, .message_count = 1, .cache = LLM_CACHE_BYPASS};
+    LlmResponse r;
+    Err e = {0};
+    if (llm_chat(c->w->client, &request, &r, &e) != 0) {
+        fail_msg("%s", e.text);
+    }
+    llm_response_done(&r);
+    if (--*c->left == 0) {
+        fiber_resume(c->boss);
+    }
+}
+
+static void multiplexed(World *w)
+{
+    Caller callers[CALLERS];
+    int left = CALLERS;
+    for (int i = 0; i < CALLERS; i++) {
+        callers[i] = (Caller){w, fiber_self(), &left};
+        assert_non_null(fiber_spawn(w->pool, "caller", call_once, &callers[i]));
+    }
+    assert_int_equal(fiber_park("callers", NEVER_NS), 0);
+    assert_int_equal(llm_client_stats(w->client).connections_opened, 1);
 }
 
 typedef struct Seen {
@@ -173,18 +222,36 @@ static void main_fiber(void *arg)
     loop_stop(w->loop);
 }
 
-static void run_world(void (*test)(World *w))
+static void make_certificate(World *w)
 {
-    World w = {0};
+    w->cert = buf_create(TLS_CERT_BYTES_MAX);
+    w->key = buf_create(TLS_CERT_BYTES_MAX);
+    assert_int_equal(tls_cert_make(&(TlsCertSpec){.host = "localhost"}, &w->cert, &w->key, NULL),
+                     0);
+    (void)snprintf(w->ca_path, sizeof w->ca_path, "/tmp/pw-llm-ca-XXXXXX");
+    int fd = mkstemp(w->ca_path);
+    assert_int_equal(write(fd, w->cert.data, w->cert.len), w->cert.len);
+    assert_int_equal(close(fd), 0);
+}
+
+static void run_world(void (*test)(World *w), bool tls)
+{
+    World w = {.tls = tls};
+    if (tls) {
+        make_certificate(&w);
+    }
     part_of_test = test;
     w.arena = arena_create(64 << 20);
     assert_int_equal(loop_create(&(LoopOptions){0}, &w.loop, NULL), 0);
     w.pool = fiber_pool_create(w.loop, NULL);
     FakeScript *script = fake_script_default(w.arena);
-    assert_int_equal(
-        fake_llm_start(&(FakeLlmOptions){.script = script, .loop = w.loop, .pool = w.pool}, &w.fake,
-                       NULL),
-        0);
+    assert_int_equal(fake_llm_start(&(FakeLlmOptions){.script = script,
+                                                      .loop = w.loop,
+                                                      .pool = w.pool,
+                                                      .tls_cert = buf_slice(&w.cert),
+                                                      .tls_key = buf_slice(&w.key)},
+                                    &w.fake, NULL),
+                     0);
     assert_non_null(fiber_spawn(w.pool, "test", main_fiber, &w));
     loop_run(w.loop);
     assert_true(w.done);
@@ -194,22 +261,32 @@ static void run_world(void (*test)(World *w))
     fiber_pool_destroy(w.pool);
     loop_destroy(w.loop);
     arena_destroy(w.arena);
+    buf_done(&w.cert);
+    buf_done(&w.key);
+    assert_int_equal(tls ? unlink(w.ca_path) : 0, 0);
+}
+
+static void test_multiplexed(void **state)
+{
+    (void)state;
+    run_world(multiplexed, true);
 }
 
 static void test_calls(void **state)
 {
     (void)state;
-    run_world(calls);
+    run_world(calls, false);
 }
 
 static void test_jobs(void **state)
 {
     (void)state;
-    run_world(jobs);
+    run_world(jobs, false);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_calls), cmocka_unit_test(test_jobs)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_calls), cmocka_unit_test(test_jobs),
+                                       cmocka_unit_test(test_multiplexed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -156,7 +156,7 @@ static void run_world(void (*test)(World *))
     loop_run(w.loop);
     assert_true(w.done);
     llm_client_destroy(w.client);
-    (void)http_server_drain(w.server, loop_clock(w.loop) + NS_PER_S);
+    (void)http_server_drain(w.server, loop_clock(w.loop) + 20 * NS_PER_MS);
     http_server_destroy(w.server);
     (void)fiber_pool_drain(w.pool, loop_clock(w.loop) + 10 * NS_PER_S);
     fiber_pool_destroy(w.pool);
@@ -660,6 +660,85 @@ static void test_pools(void **state)
     run_world(pools);
 }
 
+// Old connections are left alone. libcurl's clock is the real one and counts seconds, so this
+// waits.
+static void lifetimes(World *w)
+{
+    static const char *const KEYS[] = {"idle_timeout", "max_connection_lifetime", "idle_timeout"};
+    static const char *const VALUES[] = {"1s", "500ms", "60s"};
+    LlmClient *clients[COUNT_OF(KEYS)];
+    Asked a;
+    LlmResponse r;
+    Err e;
+    answer_with(w, &OK, 1);
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < COUNT_OF(KEYS); i++) {
+            if (pass == 0) {
+                Buf toml = buf_create(1000);
+                buf_puts(&toml, TOML);
+                buf_printf(&toml, "%s = \"%s\"\n", KEYS[i], VALUES[i]);
+                open_client(w, toml.data, NULL);
+                clients[i] = w->client;
+                buf_done(&toml);
+            }
+            w->client = clients[i];
+            ask(&a, "x")->cache = LLM_CACHE_BYPASS;
+            assert_int_equal(chat(w, &a.request, &r, &e), 0);
+            llm_response_done(&r);
+        }
+        assert_int_equal(pass == 0 ? fiber_sleep(2100 * NS_PER_MS) : 0, 0);
+    }
+    for (size_t i = 0; i < COUNT_OF(KEYS); i++) {
+        assert_int_equal(llm_client_stats(clients[i]).connections_opened, i < 2 ? 2 : 1);
+        llm_client_destroy(clients[i]);
+    }
+    w->client = NULL;
+}
+
+static void test_lifetimes(void **state)
+{
+    (void)state;
+    run_world(lifetimes);
+}
+
+// A listener whose queue is full lets the next connection hang.
+static void connection_timeout(World *w)
+{
+    NetAddr addr = net_addr_loopback(0);
+    int fds[4] = {socket(AF_INET, SOCK_STREAM, 0)};
+    assert_int_equal(bind(fds[0], &addr.u.any, addr.len), 0);
+    assert_int_equal(listen(fds[0], 0), 0);
+    socklen_t len = addr.len;
+    assert_int_equal(getsockname(fds[0], &addr.u.any, &len), 0);
+    for (int i = 1; i < 4; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)!connect(fds[i], &addr.u.any, addr.len);
+    }
+    Buf toml = buf_create(1000);
+    buf_printf(&toml,
+               "[llm.main]\nprovider = \"openai\"\nmodel = \"m\"\nretry_max_attempts = 1\n"
+               "connection_timeout = \"50ms\"\nbase_url = \"http://127.0.0.1:%d\"\n",
+               net_addr_port(&addr));
+    open_client(w, toml.data, NULL);
+    Asked a;
+    LlmResponse r;
+    Err e;
+    assert_int_equal(chat(w, ask(&a, "x"), &r, &e), ERR_TIMEOUT);
+    assert_int_equal(r.failure.kind, LLM_FAIL_TIMEOUT);
+    assert_true(r.duration_ns < 30 * NS_PER_S); // not the request's 60 s
+    llm_response_done(&r);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(close(fds[i]), 0);
+    }
+    buf_done(&toml);
+}
+
+static void test_connection_timeout(void **state)
+{
+    (void)state;
+    run_world(connection_timeout);
+}
+
 static void budgets(World *w)
 {
     open_client(w,
@@ -938,6 +1017,8 @@ int main(void)
         cmocka_unit_test(test_fallback_and_breaker),
         cmocka_unit_test(test_single_flight),
         cmocka_unit_test(test_pools),
+        cmocka_unit_test(test_lifetimes),
+        cmocka_unit_test(test_connection_timeout),
         cmocka_unit_test(test_budgets),
         cmocka_unit_test(test_embeddings),
         cmocka_unit_test(test_rate_headers),

@@ -226,6 +226,12 @@ static void collect(LlmHttp *http)
 
 // ---- handles
 
+// libcurl counts these in whole seconds, of which 0 means never.
+static long seconds(int64_t ns)
+{
+    return (long)((ns + NS_PER_S - 1) / NS_PER_S);
+}
+
 static void set_up(LlmExchange *x)
 {
     const LlmHttpOptions *o = &x->http->o;
@@ -244,9 +250,8 @@ static void set_up(LlmExchange *x)
     curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(o->connection_timeout_ns / NS_PER_MS));
-    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)(o->idle_timeout_ns / NS_PER_S));
-    curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN,
-                     (long)(o->max_connection_lifetime_ns / NS_PER_S));
+    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, seconds(o->idle_timeout_ns));
+    curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, seconds(o->max_connection_lifetime_ns));
     curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, o->no_reuse ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, o->no_reuse ? 1L : 0L);
     // Only what the program was told to speak, whatever a URL or the environment says.
