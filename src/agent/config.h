@@ -92,6 +92,7 @@ typedef struct ConfigAgent {
     int64_t token_budget;
     double cost_budget;
     int64_t parallel_tools;
+    bool stream;
     // Of any kind.
     int64_t workers; // 0: [runner] worker_pool_size
     int64_t mailbox; // 0: [runner] event_buffer_size
@@ -157,10 +158,11 @@ typedef struct ConfigOrchestration {
     FieldNames collaborative_agents;
     Slice loop_agent;
     int64_t max_iterations;
-    int64_t timeout_ns;
+    int64_t step_timeout_ns;
     int64_t error_strategy; // fail_fast, collect, continue
     int64_t state_strategy; // merge, overwrite, isolate
     int64_t max_concurrency;
+    const Doc *routes; // event type -> agent
     const Doc *node_tree;
     const ConfigNode *nodes; // in an order in which each comes after what it waits for
     size_t node_count;
@@ -241,6 +243,10 @@ MUST_USE int agent_config_read(Arena *arena, const Doc *root, const AgentConfig 
 const ConfigAgent *agent_config_agent(const AgentConfig *config, Slice name); // NULL: none
 const ConfigPolicy *agent_config_policy(const AgentConfig *config, Slice name);
 const ConfigTool *agent_config_tool(const AgentConfig *config, Slice name);
+// The parameters (POLICY_PARAM_COUNT) that the named policies add up to.
+MUST_USE int agent_config_policies(const AgentConfig *config, const FieldNames *names,
+                                   ParamValue *values, Err *e);
+
 // Every section's keys with kind, range, default and help as Markdown tables: the guide's
 // reference.
 void agent_config_keys(Buf *out);

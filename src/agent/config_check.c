@@ -2,6 +2,8 @@
 // a circle. Also the two ways to print a configuration.
 #include "agent/config.h"
 
+#include "policy/params.h"
+
 // An error at `at` that names the nearest of the declared names.
 static int undeclared(const Doc *at, const char *what, Slice name, const Slice *names, size_t count,
                       Err *e)
@@ -181,6 +183,29 @@ static int check_agents(const Checker *c, Err *e)
     return rc;
 }
 
+static int check_policies(const Checker *c, Err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; i < c->config->policy_count && rc == 0; i++) {
+        ParamValue values[POLICY_PARAM_COUNT];
+        policy_defaults(values);
+        rc = policy_read(c->config->policies[i].doc, values, e);
+    }
+    return rc;
+}
+
+// Later names win over earlier ones.
+int agent_config_policies(const AgentConfig *config, const FieldNames *names, ParamValue *values,
+                          Err *e)
+{
+    policy_defaults(values);
+    int rc = 0;
+    for (size_t i = 0; i < names->count && rc == 0; i++) {
+        rc = policy_read(agent_config_policy(config, names->items[i])->doc, values, e);
+    }
+    return rc != 0 ? rc : policy_check(values, e);
+}
+
 static int check_tool_sources(const Checker *c, Err *e)
 {
     for (size_t i = 0; i < c->config->tool_count; i++) {
@@ -298,8 +323,11 @@ static int settle_members(ConfigOrchestration *o, const Doc *section, Err *e)
     }
     bool enough = false;
     const char *needs = "agents";
-    switch ((enum ConfigMode)o->mode) {
-    case MODE_ROUTE: enough = true; break; // to any agent, by the event's target
+    switch ((ConfigMode)o->mode) {
+    case MODE_ROUTE:
+        enough = o->agents.count > 0 || doc_count(o->routes) > 0;
+        needs = "agents or routes";
+        break;
     case MODE_SEQUENTIAL:
     case MODE_PARALLEL:
     case MODE_COLLABORATE: enough = o->agents.count > 0; break;
@@ -322,6 +350,17 @@ static int settle_members(ConfigOrchestration *o, const Doc *section, Err *e)
     return enough ? 0 : doc_err(e, section, "mode = \"%s\" needs %s", CONFIG_MODES[o->mode], needs);
 }
 
+static int check_routes(const Checker *c, const ConfigOrchestration *o, Err *e)
+{
+    for (const Doc *m = doc_first(o->routes); m; m = doc_next(m)) {
+        int rc = doc_expect(m, DOC_STRING, m->key.ptr, e);
+        if (rc != 0 || (rc = expect_declared(&c->agents, o->routes, m->key.ptr, m->text, e)) != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
 static int check_orchestration(const Checker *c, const Doc *section, Err *e)
 {
     ConfigOrchestration *o = &c->config->orchestration;
@@ -335,6 +374,7 @@ static int check_orchestration(const Checker *c, const Doc *section, Err *e)
     if (rc != 0 || (rc = expect_all_declared(&c->agents, &o->agents, e)) != 0 ||
         (rc = expect_all_declared(&c->agents, &o->sequential_agents, e)) != 0 ||
         (rc = expect_all_declared(&c->agents, &o->collaborative_agents, e)) != 0 ||
+        (rc = check_routes(c, o, e)) != 0 ||
         (rc = expect_declared(&c->agents, section, "loop_agent", o->loop_agent, e)) != 0) {
         return rc;
     }
@@ -358,7 +398,8 @@ int agent_config_check(Arena *arena, AgentConfig *config, const Doc *root, Err *
         .servers = NAMES_OF(arena, "MCP server", config->mcp_servers, config->mcp_server_count),
     };
     int rc = 0;
-    if ((rc = check_tool_sources(&c, e)) != 0 || (rc = check_agents(&c, e)) != 0) {
+    if ((rc = check_policies(&c, e)) != 0 || (rc = check_tool_sources(&c, e)) != 0 ||
+        (rc = check_agents(&c, e)) != 0) {
         return rc;
     }
     return check_orchestration(&c, doc_get(root, SLICE("orchestration")), e);

@@ -156,6 +156,10 @@ static const struct Bad {
      "there is no MCP server \"x\""},
     {"[llm.ollama]\n[agents.a]\nllm = \"ollama\"\ntools = [\"t\", \"t\"]\n", "names \"t\" twice"},
     {ECHO "policies = [\"p\"]\n", "there is no policy \"p\""},
+    {"[policies.p.retry]\natempts = 3\n", "did you mean \"attempts\"?"},
+    {"[policies.p.rety]\n", "did you mean \"retry\"?"},
+    {"[policies.p.retry]\nattempts = 0\n", "attempts: 0 is not between"},
+    {"[policies.p]\nlimit = { kind = \"aimd\", min = 9, max = 3 }\n", "limit.min is 9"},
     {ECHO "overflow = \"dead_letter\"\n", "needs dead_letter"},
     {ECHO "dead_letter = \"b\"\n", "its own dead letter"},
     {"[agents.a]\nbuiltin = \"echo\"\noverflow = \"dead_letter\"\ndead_letter = \"b\"\n"
@@ -174,7 +178,9 @@ static const struct Bad {
     {ECHO "[orchestration]\nmode = \"mixed\"\nsequential_agents = [\"a\"]\n",
      "needs collaborative"},
     {ECHO "[orchestration]\nmode = \"loop\"\nagents = [\"a\", \"b\"]\n", "needs loop_agent"},
-    {ECHO "[orchestration]\nname = \"a\"\n", "both named \"a\""},
+    {ECHO "[orchestration]\nname = \"a\"\nagents = [\"a\"]\n", "both named \"a\""},
+    {ECHO "[orchestration]\n", "mode = \"route\" needs agents or routes"},
+    {ECHO "[orchestration]\nroutes = { x = \"c\" }\n", "there is no agent \"c\""},
     {ECHO "[orchestration]\nmode = \"sequential\"\nagents = [\"a\"]\nsequential_agents = [\"b\"]\n",
      "says the same as agents"},
     {ECHO "[orchestration]\nmode = \"dag\"\n[orchestration.nodes.a]\nafter = [\"b\"]\n"

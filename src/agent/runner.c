@@ -70,7 +70,7 @@ void runner_destroy(Runner *runner)
     }
     (void)runner_stop(runner, 0);
     for (unsigned i = 0; runner->shards && i < runner->shard_count; i++) {
-        shard_destroy(runner->shards[i]);
+        agent_shard_destroy(runner->shards[i]);
     }
     free(runner->shards);
     for (uint32_t i = 0; i < runner->agent_count; i++) {
@@ -325,7 +325,7 @@ int runner_start(Runner *runner, Err *e)
     runner->shards = mem_zalloc(runner->shard_count * sizeof(Shard *));
     int rc = 0;
     for (unsigned i = 0; i < runner->shard_count && rc == 0; i++) {
-        rc = shard_create(runner, i, &runner->shards[i], e);
+        rc = agent_shard_create(runner, i, &runner->shards[i], e);
     }
     if (rc == 0 && !runner->options.manual) {
         rc = start_threads(runner, e);

@@ -389,8 +389,8 @@ void trace_add(Shard *shard, const Job *job, int64_t start_ns, int64_t end_ns, u
 
 // ---- shard.c
 
-MUST_USE int shard_create(Runner *runner, unsigned index, Shard **ret_shard, Err *e);
-void shard_destroy(Shard *shard);
+MUST_USE int agent_shard_create(Runner *runner, unsigned index, Shard **ret_shard, Err *e);
+void agent_shard_destroy(Shard *shard);
 void shard_thread(void *arg);
 void shard_wake_pump(Shard *shard);
 bool shard_step(Shard *shard);   // manual runners: one round

@@ -375,7 +375,7 @@ void shard_thread(void *arg)
 
 // ---- life
 
-int shard_create(Runner *runner, unsigned index, Shard **ret_shard, Err *e)
+int agent_shard_create(Runner *runner, unsigned index, Shard **ret_shard, Err *e)
 {
     const RunnerOptions *o = &runner->options;
     Shard *shard = mem_zalloc(sizeof *shard);
@@ -384,13 +384,13 @@ int shard_create(Runner *runner, unsigned index, Shard **ret_shard, Err *e)
     shard->waker.fd = -1;
     int rc = loop_create(&(LoopOptions){.manual = o->manual}, &shard->loop, e);
     if (rc != 0 || (rc = waker_init(&shard->waker, e)) != 0) {
-        shard_destroy(shard);
+        agent_shard_destroy(shard);
         return rc;
     }
     loop_io_init(&shard->waker_io, on_waker);
     rc = loop_io_add(shard->loop, &shard->waker_io, shard->waker.fd, LOOP_READ, e);
     if (rc != 0) {
-        shard_destroy(shard);
+        agent_shard_destroy(shard);
         return rc;
     }
     shard->fibers = fiber_pool_create(
@@ -441,7 +441,7 @@ static void free_slots(Shard *shard)
     }
 }
 
-void shard_destroy(Shard *shard)
+void agent_shard_destroy(Shard *shard)
 {
     if (!shard) {
         return;

@@ -4,6 +4,12 @@
 
 #include "cli/app.h"
 
+extern const Command CMD_AGENT_EMIT;
+extern const Command CMD_AGENT_KEYS;
+extern const Command CMD_AGENT_LIST;
+extern const Command CMD_AGENT_RUN;
+extern const Command CMD_AGENT_SHOW;
+extern const Command CMD_AGENT_VALIDATE;
 extern const Command CMD_ANALYSE;
 extern const Command CMD_BASELINE_EXPORT;
 extern const Command CMD_BASELINE_IMPORT;
@@ -11,10 +17,16 @@ extern const Command CMD_BASELINE_LIST;
 extern const Command CMD_BASELINE_PIN;
 extern const Command CMD_BASELINE_SHOW;
 extern const Command CMD_BASELINE_UNPIN;
+extern const Command CMD_BENCHMARK;
+extern const Command CMD_CACHE_CLEAR;
+extern const Command CMD_CACHE_INVALIDATE;
+extern const Command CMD_CACHE_LIST;
+extern const Command CMD_CACHE_STATS;
 extern const Command CMD_COMPARE;
 extern const Command CMD_COMPLETION;
 extern const Command CMD_CONFIG_SHOW;
 extern const Command CMD_DOCTOR;
+extern const Command CMD_EXECUTE;
 extern const Command CMD_FAKE_LLM;
 extern const Command CMD_GATE;
 extern const Command CMD_LEDGER_HEAD;
@@ -25,7 +37,6 @@ extern const Command CMD_LEDGER_VERIFY;
 extern const Command CMD_LLM_COST;
 extern const Command CMD_LLM_TEST;
 extern const Command CMD_LOADTEST;
-extern const Command CMD_EXECUTE;
 extern const Command CMD_MAN;
 extern const Command CMD_PLAN_CREATE;
 extern const Command CMD_PLAN_SHOW;
@@ -37,6 +48,7 @@ extern const Command CMD_RUN_LIST;
 extern const Command CMD_RUN_SHOW;
 extern const Command CMD_SLO_EVAL;
 extern const Command CMD_SLO_VALIDATE;
+extern const Command CMD_TRACE;
 extern const Command CMD_VERSION;
 
 #endif

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "cli/agentcli.h"
 #include "cli/app.h"
 #include "os/clock.h"
 #include "os/file.h"
@@ -242,7 +243,16 @@ int main(int argc, char **argv)
     };
     open_log(LOG_WARN, false);
     app.command_line = command_line(app.arena, (const char *const *)argv + 1, (size_t)argc - 1);
-    int code = perfwright(&app, (const char *const *)argv + 1, (size_t)argc - 1);
+    const char *const *args = (const char *const *)argv + 1;
+    size_t count = (size_t)argc - 1;
+    Err e = {0};
+    int code = EXIT_USAGE;
+    if (agentcli_is(argv[0]) &&
+        agentcli_translate(app.arena, args, count, &args, &count, &e) != 0) {
+        (void)fprintf(stderr, "agentcli: %s\n", e.text);
+    } else {
+        code = perfwright(&app, args, count);
+    }
     if (print_out(&app) != EXIT_PASS && code == EXIT_PASS) {
         code = EXIT_ERROR;
     }

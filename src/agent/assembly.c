@@ -1,0 +1,289 @@
+#include "agent/assembly.h"
+
+#include "agent/orchestrate.h"
+#include "base/log.h"
+#include "os/host.h"
+
+struct Assembly {
+    AssemblyOptions options;
+    const AgentConfig *config;
+    Runner *runner;
+    StateCache *states;
+    const Clock *clock;
+    bool started;
+};
+
+Runner *assembly_runner(Assembly *assembly)
+{
+    return assembly->runner;
+}
+
+StateCache *assembly_states(Assembly *assembly)
+{
+    return assembly->states;
+}
+
+const AgentConfig *assembly_config(const Assembly *assembly)
+{
+    return assembly->config;
+}
+
+// ---- session states
+
+static void load_state(void *arg, const HookInfo *info)
+{
+    Assembly *a = arg;
+    Slice session = event_session(info->event);
+    if (session.len > 0) {
+        (void)state_cache_load(a->states, session, info->now_ns, info->state);
+    }
+}
+
+// What a failed run left behind is not kept: it may be half of something.
+static void store_state(void *arg, const HookInfo *info)
+{
+    Assembly *a = arg;
+    Slice session = event_session(info->event);
+    if (session.len > 0 && info->code == 0) {
+        state_cache_store(a->states, session, info->now_ns, info->state);
+    }
+}
+
+// ---- agents
+
+static int run_echo(AgentContext *ctx, const Event *event, State *state)
+{
+    (void)state;
+    return event->bytes ? agent_reply_bytes(ctx, event->bytes)
+                        : agent_reply(ctx, event_data(event));
+}
+
+static int run_null(AgentContext *ctx, const Event *event, State *state)
+{
+    (void)ctx, (void)event, (void)state;
+    return 0;
+}
+
+static int fill_agent(Assembly *a, const ConfigAgent *agent, AgentSpec *spec, Err *e)
+{
+    switch (agent->kind) {
+    case AGENT_KIND_BUILTIN:
+        spec->run = slice_eq(agent->builtin, SLICE("echo")) ? run_echo : run_null;
+        return 0;
+    case AGENT_KIND_LIBRARY:
+        return a->options.library_agent
+                   ? a->options.library_agent(agent, spec, e)
+                   : err_set(e, ERR_UNSUPPORTED, "agents in shared libraries cannot be used here");
+    case AGENT_KIND_SCRIPT:
+    case AGENT_KIND_LLM: break;
+    }
+    return err_set(e, ERR_UNSUPPORTED, "agents of this kind cannot be used in this build");
+}
+
+static int add_agent(Assembly *a, const ConfigAgent *agent, Err *e)
+{
+    AgentSpec spec = {
+        .name = agent->name,
+        .placement = PLACE_BY_SESSION,
+        .overflow = (OverflowRule)agent->overflow,
+        .mailbox_max = (uint32_t)agent->mailbox,
+        .worker_limit = (uint32_t)agent->workers,
+    };
+    ParamValue policies[POLICY_PARAM_COUNT];
+    int rc = fill_agent(a, agent, &spec, e);
+    if (rc == 0 && (agent->policies.count > 0 || agent->timeout_ns > 0)) {
+        rc = agent_config_policies(a->config, &agent->policies, policies, e);
+        if (agent->timeout_ns > 0) {
+            policies[P_TIMEOUT_CALL].integer = agent->timeout_ns;
+        }
+        spec.policies = policies;
+    }
+    if (rc == 0 && (rc = runner_register(a->runner, &spec, NULL, e)) != 0 && spec.destroy) {
+        spec.destroy(spec.self);
+    }
+    if (rc != 0) {
+        (void)err_wrap(e, "agent \"%.*s\"", SLICE_FMT(agent->name));
+    }
+    return rc;
+}
+
+// ---- edges
+
+static int add_edge(Assembly *a, const ConfigEdge *edge, AgentId from, Err *e)
+{
+    ParamValue policies[POLICY_PARAM_COUNT];
+    AgentId to = runner_find(a->runner, edge->to);
+    int rc = agent_config_policies(a->config, &edge->policies, policies, e);
+    if (rc == 0 && (rc = runner_edge(a->runner, from, to, policies, NULL, e)) != 0) {
+        (void)err_wrap(e, "edge \"%.*s\"", SLICE_FMT(edge->name));
+    }
+    return rc;
+}
+
+// "*" stands for every agent of the configuration but the callee, where no edge of its own says
+// otherwise.
+static int add_edges(Assembly *a, Err *e)
+{
+    const AgentConfig *c = a->config;
+    int rc = 0;
+    for (size_t i = 0; i < c->edge_count && rc == 0; i++) {
+        if (!slice_eq(c->edges[i].from, SLICE("*"))) {
+            rc = add_edge(a, &c->edges[i], runner_find(a->runner, c->edges[i].from), e);
+        }
+    }
+    for (size_t i = 0; i < c->edge_count && rc == 0; i++) {
+        const ConfigEdge *edge = &c->edges[i];
+        for (size_t k = 0; slice_eq(edge->from, SLICE("*")) && k < c->agent_count && rc == 0; k++) {
+            if (!slice_eq(c->agents[k].name, edge->to)) {
+                rc = add_edge(a, edge, runner_find(a->runner, c->agents[k].name), e);
+                rc = rc == ERR_EXISTS ? 0 : rc;
+            }
+        }
+    }
+    return rc;
+}
+
+// ---- orchestration
+
+static OrchestrationMode mode_of(const ConfigOrchestration *o)
+{
+    switch ((ConfigMode)o->mode) {
+    case MODE_ROUTE: return ORCHESTRATE_ROUTE;
+    case MODE_SEQUENTIAL: return ORCHESTRATE_SEQUENTIAL;
+    case MODE_PARALLEL:
+    case MODE_COLLABORATE: return ORCHESTRATE_PARALLEL;
+    case MODE_LOOP: return ORCHESTRATE_LOOP;
+    case MODE_MIXED: return ORCHESTRATE_MIXED;
+    case MODE_DAG: return ORCHESTRATE_WORKFLOW;
+    }
+    return ORCHESTRATE_ROUTE;
+}
+
+// The steps and routes of the configuration as the orchestrator wants them, in `arena`.
+static void fill_graph(Arena *arena, const ConfigOrchestration *o, OrchestrationSpec *spec)
+{
+    WorkflowStep *steps = ARENA_ARRAY(arena, WorkflowStep, o->node_count + 1);
+    for (size_t i = 0; i < o->node_count; i++) {
+        const ConfigNode *node = &o->nodes[i];
+        steps[i] = (WorkflowStep){node->name, node->agent, node->after.items, node->after.count};
+    }
+    Route *routes = ARENA_ARRAY(arena, Route, doc_count(o->routes) + 1);
+    for (const Doc *m = doc_first(o->routes); m; m = doc_next(m)) {
+        routes[spec->route_count++] = (Route){m->key, m->text};
+    }
+    spec->steps = steps;
+    spec->step_count = o->node_count;
+    spec->routes = routes;
+}
+
+static int add_orchestration(Assembly *a, Err *e)
+{
+    const ConfigOrchestration *o = &a->config->orchestration;
+    if (!o->given) {
+        return 0;
+    }
+    bool mixed = o->mode == MODE_MIXED, loop = o->mode == MODE_LOOP;
+    OrchestrationSpec spec = {
+        .name = o->name,
+        .mode = mode_of(o),
+        .agents = mixed  ? o->collaborative_agents.items
+                  : loop ? &o->loop_agent
+                         : o->agents.items,
+        .agent_count = mixed  ? o->collaborative_agents.count
+                       : loop ? 1
+                              : o->agents.count,
+        .then = o->sequential_agents.items,
+        .then_count = mixed ? o->sequential_agents.count : 0,
+        .max_iterations = (uint32_t)o->max_iterations,
+        .max_concurrent = (uint32_t)o->max_concurrency,
+        .step_timeout_ns = o->step_timeout_ns,
+        .errors = (ErrorStrategy)o->error_strategy,
+        .state = (StateStrategy)o->state_strategy,
+    };
+    Arena *arena = arena_create(4 << 20);
+    fill_graph(arena, o, &spec);
+    int rc = orchestrator_register(a->runner, &spec, NULL, e);
+    arena_destroy(arena);
+    return rc;
+}
+
+// ---- life
+
+static RunnerOptions runner_options(const AssemblyOptions *options)
+{
+    const AgentConfig *c = options->config;
+    return (RunnerOptions){
+        .shards = options->shards > 0 ? options->shards : (unsigned)c->runtime.shards,
+        .pin = c->runtime.pin,
+        .max_concurrent_events = (uint32_t)c->runner.max_concurrent_events,
+        .event_buffer = (uint32_t)c->runner.event_buffer_size,
+        .worker_limit = (uint32_t)c->runner.worker_pool_size,
+        .event_timeout_ns =
+            options->event_timeout_ns > 0 ? options->event_timeout_ns : c->runner.event_timeout_ns,
+        .hops_max = (uint32_t)c->runner.max_hops,
+        .trace_entries = (uint32_t)c->runner.trace_entries,
+        .trace_off = c->runner.trace_entries == 0,
+        .metrics_off = !c->monitoring.enable_metrics,
+        .state_compress_min =
+            c->memory.enable_state_compression ? (size_t)c->memory.compression_threshold : 0,
+        .manual = options->manual,
+    };
+}
+
+static int add_hooks(Assembly *a, Err *e)
+{
+    int rc = runner_hook(a->runner, HOOK_BEFORE_AGENT, load_state, a, e);
+    return rc != 0 ? rc : runner_hook(a->runner, HOOK_AFTER_AGENT, store_state, a, e);
+}
+
+int assembly_create(const AssemblyOptions *options, Assembly **ret_assembly, Err *e)
+{
+    Assembly *a = mem_zalloc(sizeof *a);
+    a->options = *options;
+    a->config = options->config;
+    a->states = state_cache_create(&(StateCacheOptions){
+        .sessions_max = (size_t)a->config->memory.state_cache_size,
+        .ttl_ns = a->config->memory.state_cache_ttl_ns,
+    });
+    RunnerOptions runner = runner_options(options);
+    int rc = runner_create(&runner, &a->runner, e);
+    if (rc == 0) {
+        rc = add_hooks(a, e);
+    }
+    for (size_t i = 0; i < a->config->agent_count && rc == 0; i++) {
+        rc = add_agent(a, &a->config->agents[i], e);
+    }
+    rc = rc == 0 ? add_edges(a, e) : rc;
+    rc = rc == 0 ? add_orchestration(a, e) : rc;
+    if (rc != 0) {
+        assembly_destroy(a);
+        return rc;
+    }
+    *ret_assembly = a;
+    return 0;
+}
+
+int assembly_start(Assembly *assembly, Err *e)
+{
+    int rc = runner_start(assembly->runner, e);
+    assembly->started = rc == 0;
+    return rc;
+}
+
+size_t assembly_stop(Assembly *assembly, int64_t drain_ns)
+{
+    assembly->started = false;
+    return runner_stop(assembly->runner, drain_ns);
+}
+
+void assembly_destroy(Assembly *assembly)
+{
+    if (assembly) {
+        if (assembly->started) {
+            (void)assembly_stop(assembly, 0);
+        }
+        runner_destroy(assembly->runner);
+        state_cache_destroy(assembly->states);
+        free(assembly);
+    }
+}

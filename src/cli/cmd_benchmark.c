@@ -1,0 +1,171 @@
+// benchmark: how fast agents are, as the tuning guide's tool has it.
+#include "cli/commands.h"
+
+#include "agent/benchmark.h"
+#include "base/json_write.h"
+#include "cli/agent_client.h"
+#include "cli/benchmark_set.h"
+
+// What the guide's command line asks for where it does not say it.
+#define DURATION_DEFAULT (10 * NS_PER_SECOND)
+
+typedef struct Measuring {
+    App *app;
+    const OptionSet *set;
+    JsonWriter w;
+    bool json;
+    uint64_t errors;
+} Measuring;
+
+static BenchmarkOptions benchmark_options(const OptionSet *set)
+{
+    BenchmarkOptions options = {
+        .users = (unsigned)option_int(set, "concurrent-users"),
+        .requests = (uint64_t)option_int(set, "requests"),
+        .duration_ns = option_int(set, "duration"),
+        .data = option_string(set, "data"),
+    };
+    if (options.requests == 0 && options.duration_ns == 0) {
+        options.duration_ns = DURATION_DEFAULT;
+    }
+    return options;
+}
+
+static int measure(Measuring *m, const char *name, const BenchmarkOptions *options, Err *e)
+{
+    BenchmarkMetrics metrics;
+    int rc = benchmark_run(options, &metrics, e);
+    if (rc != 0) {
+        return rc;
+    }
+    if (m->json) {
+        json_key(&m->w, slice_from_cstr(name));
+        benchmark_write_json(&metrics, &m->w);
+    } else {
+        buf_printf(&m->app->out, "%s%s\n", m->app->out.len > 0 ? "\n" : "", name);
+        benchmark_write_text(&metrics, &m->app->out);
+    }
+    m->errors += metrics.errors;
+    benchmark_metrics_done(&metrics);
+    return 0;
+}
+
+// One agent of the user's configuration.
+static int measure_agent(Measuring *m, Err *e)
+{
+    Assembly *assembly = NULL;
+    Slice agent = option_string(m->set, "agent");
+    const char *config = arena_cstr(m->app->arena, option_string(m->set, "config"));
+    int rc = cli_assemble(m->app, config, false, &assembly, e);
+    if (rc != 0) {
+        return rc;
+    }
+    BenchmarkOptions options = benchmark_options(m->set);
+    options.runner = assembly_runner(assembly);
+    options.agent = agent;
+    if ((rc = assembly_start(assembly, e)) == 0) {
+        rc = measure(m, arena_cstr(m->app->arena, agent), &options, e);
+        (void)assembly_stop(assembly, 0);
+    }
+    assembly_destroy(assembly);
+    return rc;
+}
+
+// The standard set: each of its workloads gets an equal part of the time.
+static int measure_set(Measuring *m, Err *e)
+{
+    BenchmarkSet *set = NULL;
+    int rc = benchmark_set_create(m->app->arena, &set, e);
+    if (rc != 0) {
+        return rc;
+    }
+    size_t count = benchmark_set_count(set);
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        BenchmarkOptions options = benchmark_options(m->set);
+        options.runner = benchmark_set_runner(set);
+        options.agent = benchmark_set_agent(set, i);
+        options.duration_ns /= (int64_t)count;
+        if (options.data.len == 0) {
+            options.data = benchmark_set_data(set, i);
+        }
+        rc = measure(m, benchmark_set_title(set, i), &options, e);
+    }
+    benchmark_set_destroy(set);
+    return rc;
+}
+
+static int run_measurement(Measuring *m, Err *e)
+{
+    if (m->json) {
+        json_object_begin(&m->w);
+        json_field_int(&m->w, "version", 1);
+    }
+    int rc = option_given(m->set, "agent") ? measure_agent(m, e) : measure_set(m, e);
+    if (m->json && rc == 0) {
+        json_object_end(&m->w);
+        buf_putc(&m->app->out, '\n');
+    }
+    return rc;
+}
+
+static int run_benchmark(App *app, const OptionSet *set, Err *e)
+{
+    Measuring m = {.app = app, .set = set, .json = option_flag(set, "json")};
+    m.w = json_writer(&app->out, 2);
+    int rc = run_measurement(&m, e);
+    if (rc != 0) {
+        return rc;
+    }
+    return EXIT_PASS;
+}
+
+static const Option OPTIONS[] = {
+    {.name = "duration",
+     .short_name = 'd',
+     .kind = OPTION_DURATION,
+     .min = 1e6,
+     .max = 864e11,
+     .help = "How long in all; without it and --requests: 10s."},
+    {.name = "concurrent-users",
+     .short_name = 'c',
+     .kind = OPTION_INT,
+     .min = 1,
+     .max = BENCHMARK_USERS_MAX,
+     .default_text = "10",
+     .help = "Users that each send their next request when the last was answered."},
+    {.name = "requests",
+     .short_name = 'n',
+     .kind = OPTION_INT,
+     .min = 1,
+     .max = 1e12,
+     .help = "Requests in all, of each workload."},
+    {.name = "agent",
+     .short_name = 'a',
+     .kind = OPTION_STRING,
+     .metavar = "NAME",
+     .help = "Measure this agent of --config instead of the standard set."},
+    {.name = "config",
+     .kind = OPTION_STRING,
+     .metavar = "FILE",
+     .default_text = "agents.toml",
+     .env = "PERFWRIGHT_AGENTS",
+     .help = "The configuration that declares the agent."},
+    {.name = "data",
+     .kind = OPTION_STRING,
+     .metavar = "JSON",
+     .help = "What each request carries."},
+    OPTION_JSON,
+};
+static const Example EXAMPLES[] = {
+    {"perfwright benchmark --duration 60s --concurrent-users 10", "The standard set."},
+    {"perfwright benchmark --agent myagent --requests 1000", "One agent of agents.toml."},
+};
+static const Verb VERB = {
+    .name = "benchmark",
+    .summary = "measure agents: requests a second, latencies, errors, memory",
+    .description =
+        "Without --agent the standard set runs: docs/guide/benchmark.md describes it. It "
+        "needs no network and no provider.",
+    OPTION_TABLE(OPTIONS),
+    EXAMPLE_TABLE(EXAMPLES)};
+const Command CMD_BENCHMARK = {&VERB, run_benchmark, false};

@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""Agents from a configuration, served over HTTP by the whole program: results and streams, events
+that are none, what is kept and traced, a load test against them, and the program called as agentcli.
+Servers listen on free ports and are ended by their own process."""
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+PROGRAM = pathlib.Path(sys.argv[1]).resolve()
+CONFIG = """
+[runner]
+event_timeout = "20s"
+[agents.echo]
+builtin = "echo"
+[agents.null]
+builtin = "null"
+[orchestration]
+name = "team"
+mode = "sequential"
+agents = ["echo", "echo2"]
+[agents.echo2]
+builtin = "echo"
+"""
+
+
+def run(*words, code=0, program=PROGRAM):
+    done = subprocess.run([str(w) for w in (program, *words)], capture_output=True, text=True,
+                          timeout=120)
+    assert done.returncode == code, f"{words}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout, done.stderr
+
+
+@contextlib.contextmanager
+def served(path):
+    process = subprocess.Popen([PROGRAM, "agent", "run", path, "--listen", "127.0.0.1:0", "-d",
+                                "120s"], stderr=subprocess.PIPE, text=True)
+    try:
+        line = process.stderr.readline()
+        port = int(re.search(r"http://127\.0\.0\.1:(\d+)/", line).group(1))
+        yield port
+        process.terminate()
+        assert process.wait(timeout=60) == 0, process.stderr.read()
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def request(port, method, path, body=None, headers=None):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request(method, path, body, headers or {})
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, text
+
+
+def post(port, agent, event):
+    body = event if isinstance(event, str) else json.dumps(event)
+    status, text = request(port, "POST", "/agents/" + agent, body)
+    return status, json.loads(text)
+
+
+def test_http(port):
+    status, answer = post(port, "echo", {"data": {"q": [1, "ä"]}, "session": "s/1", "type": "t"})
+    assert status == 200 and answer == {"agent": "echo", "session": "s/1", "data": {"q": [1, "ä"]},
+                                        "state": {}}, answer
+    status, answer = post(port, "echo", {"data": "x", "state": {"n": 7}})
+    assert status == 200 and answer["state"] == {"n": 7} and answer["data"] == "x", answer
+    assert post(port, "null", "")[1]["data"] is None
+    assert post(port, "team", {"data": 5})[1]["data"] == 5
+    status, text = request(port, "POST", "/agents/echo", '{"data":[1]}',
+                           {"Accept": "text/event-stream"})
+    assert status == 200 and text.startswith("event: result\ndata: {"), text
+
+
+def test_malformed_events(port):
+    for body, words in (('{"data": 1', "unexpected end"), ("[]", "must be an object"),
+                        ('{"dat": 1}', 'did you mean \\"data\\"'), ('{"timeout": "x"}', "timeout"),
+                        ('{"timeout": "0s"}', "more than 0"), ('{"session": 1}', "must be a string"),
+                        ('{"state": []}', "must be an object"), ("\x00", "event:1:1"),
+                        ("[" * 500, "")):
+        status, answer = post(port, "echo", body)
+        assert status == 400 and words in json.dumps(answer["error"]["reason"]), (body, answer)
+    status, answer = post(port, "echo", {"session": "x" * 64})
+    assert status == 413, answer
+    status, answer = post(port, "ecco", {})
+    assert status == 404 and answer["error"]["code"] == "ERR_NOT_FOUND", answer
+    assert request(port, "GET", "/agents/echo")[0] == 405
+    assert request(port, "GET", "/nothing")[0] == 404
+
+
+def test_what_is_kept(port):
+    url = ["--url", f"http://127.0.0.1:{port}"]
+    out, _ = run("trace", "s/1", *url)
+    assert "echo" in out and "OK" in out, out
+    entries = json.loads(run("trace", "s/1", "--json", *url)[0])["entries"]
+    assert [e["agent"] for e in entries] == ["echo"] and entries[0]["type"] == "t", entries
+    assert "nothing is kept" in run("trace", "nobody", *url, code=1)[1]
+    assert json.loads(run("cache", "stats", "--json", *url)[0])["sessions"] == 1
+    assert "s/1" in run("cache", "list", *url)[0]
+    assert "1 forgotten" in run("cache", "invalidate", "s/1", *url)[0]
+    run("cache", "invalidate", "s/1", *url, code=1)
+    post(port, "echo", {"session": "b"})
+    assert "1 forgotten" in run("cache", "clear", *url)[0]
+    agents = json.loads(request(port, "GET", "/agents")[1])
+    assert set(agents["agents"]) == {"echo", "echo2", "null", "team"}
+    assert request(port, "GET", "/healthz") == (200, "ok\n")
+
+
+def test_loadtest(port, scratch):
+    out, _ = run("loadtest", "--url", f"http://127.0.0.1:{port}/agents/echo", "--method", "POST",
+                 "--body", '{"data": 1}', "--vus", "2", "--iterations", "50", "--data", "isolated", "--ledger",
+                 scratch / "ledger.db", "--json", "--no-default-slo")
+    assert json.loads(out), out
+
+
+def test_agentcli(scratch):
+    agentcli = scratch / "agentcli"
+    agentcli.symlink_to(PROGRAM)
+    out, _ = run("benchmark", "--concurrent-users", "2", "--requests", "200", program=agentcli)
+    for figure in ("RequestsPerSecond", "AverageLatency", "P95Latency", "P99Latency", "ErrorRate",
+                   "MemoryUsage", "GCPauses", "ActiveGoroutines"):
+        assert out.count(figure) >= 3, out
+    out, _ = run("benchmark", "--agent", "echo", "--requests", "100", "--config",
+                 scratch / "agents.toml", "--json", program=agentcli)
+    metrics = json.loads(out)["echo"]
+    assert metrics["requests"] == 100 and metrics["errors"] == 0, metrics
+    assert "k6 scripts come later" in run("loadtest", "--script", "x.js", "--vus", "100", code=2,
+                                          program=agentcli)[1]
+    assert "echo2" in run("list", scratch / "agents.toml", program=agentcli)[0]
+    assert "did you mean" in run("benchmrk", code=2, program=agentcli)[1]
+    run("benchmark", "--agent", "nobody", "--requests", "1", "--config", scratch / "agents.toml",
+        code=1)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as name:
+        scratch = pathlib.Path(name)
+        config = scratch / "agents.toml"
+        config.write_text(CONFIG)
+        os.environ["XDG_DATA_HOME"] = str(scratch)
+        with served(config) as port:
+            test_http(port)
+            test_malformed_events(port)
+            test_what_is_kept(port)
+            test_loadtest(port, scratch)
+        test_agentcli(scratch)
+        assert "4 agents" not in run("agent", "validate", config)[0]
+        shown = json.loads(run("agent", "show", config)[0])
+        assert shown["runner"]["event_timeout"] == "20s"
+        assert "retry" in run("agent", "keys")[0]
+        assert run("agent", "emit", config, "echo", '{"a":1}')[0] == '{"a":1}\n'
+        assert "--public" in run("agent", "run", config, "--listen", "0.0.0.0:0", code=111)[1]
+        assert "ADDRESS:PORT" in run("agent", "run", config, "--listen", "8085", code=2)[1]
+        config.write_text("[runner]\nmax_concurent_events = 1\n")
+        error = run("agent", "validate", config, code=104)[1]
+        assert "agents.toml:2:1" in error and 'did you mean "max_concurrent_events"?' in error
+    print("ok")
+
+
+main()
