@@ -1,15 +1,15 @@
 // What an event costs in the agent runtime, by workload. Everything that users would have on is on:
-// metrics, a deadline on every event, hooks at every point.
+// metrics, a deadline on every event, hooks at every point, a retry policy around every agent.
 //
 //   agent_runtime [--json] [--seconds S] [WORKLOAD...]
 //
-// Figures are of one machine at one moment; bench/agent/run.sh takes turns with the Go module it
-// is compared with.
+// Figures are of one machine at one moment; bench/agent takes turns with the Go module it is
+// compared with. An event of an orchestrator is one run of all its agents.
 #include <malloc.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "agent/runner.h"
+#include "agent/orchestrate.h"
 
 // ---- allocations
 
@@ -67,11 +67,19 @@ typedef struct Bench {
 typedef struct Measure {
     uint64_t events; // per operation 1 unless `per` says otherwise
     int64_t elapsed_ns;
+    int64_t cpu_ns;
     unsigned long allocations;
-    Hist *hop; // or NULL
 } Measure;
 
-static Runner *open_runner(unsigned shards)
+// Of all threads: on a busy machine it says more than the time of day.
+static int64_t cpu_now(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+    return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+static Runner *open_runner(unsigned shards, uint32_t event_buffer)
 {
     Runner *runner;
     Err e = {0};
@@ -79,7 +87,7 @@ static Runner *open_runner(unsigned shards)
                              .event_timeout_ns = 30 * NS_PER_S,
                              .hops_max = UINT16_MAX - 2,
                              .spin_ns = 50000,
-                             .event_buffer = 4096};
+                             .event_buffer = event_buffer};
     if (runner_create(&options, &runner, &e) != 0) {
         die("%s", e.text);
     }
@@ -95,7 +103,11 @@ static AgentId add(Runner *runner, const char *name, AgentRunFn *run, void *self
 {
     AgentId id;
     Err e = {0};
-    AgentSpec spec = {.name = slice_from_cstr(name), .run = run, .self = self};
+    ParamValue policies[POLICY_PARAM_COUNT];
+    policy_defaults(policies);
+    policies[P_RETRY_ATTEMPTS].integer = 3;
+    AgentSpec spec = {
+        .name = slice_from_cstr(name), .run = run, .self = self, .policies = policies};
     if (runner_register(runner, &spec, &id, &e) != 0) {
         die("%s", e.text);
     }
@@ -114,14 +126,15 @@ static void report(Bench *b, const char *name, const Measure *m)
 {
     double per_event = (double)m->elapsed_ns / (double)m->events;
     double rate = 1e9 / per_event;
+    double cpu = (double)m->cpu_ns / (double)m->events;
     if (b->json) {
         printf("%s\n  {\"workload\": \"%s\", \"events_per_s\": %.0f, \"ns_per_event\": %.1f, "
-               "\"allocations_per_event\": %.4f}",
-               b->printed++ ? "," : "", name, rate, per_event,
+               "\"cpu_ns_per_event\": %.1f, \"allocations_per_event\": %.4f}",
+               b->printed++ ? "," : "", name, rate, per_event, cpu,
                (double)m->allocations / (double)m->events);
     } else {
-        printf("%-24s %12.0f /s %10.1f ns  %8.4f allocations\n", name, rate, per_event,
-               (double)m->allocations / (double)m->events);
+        printf("%-24s %12.0f /s %10.1f ns %10.1f ns CPU %8.4f allocations\n", name, rate, per_event,
+               cpu, (double)m->allocations / (double)m->events);
     }
 }
 
@@ -167,33 +180,98 @@ static void wait_for(Runner *runner)
     }
 }
 
+// A source emits to `flow->targets` in turn; `events` a second are expected at least.
+static void flow_measure(Bench *b, const char *name, Runner *runner, Flow *flow, double events)
+{
+    (void)add(runner, "source", source, flow);
+    start(runner);
+    EventSpec spec = {.target = SLICE("source"), .data = SLICE("{\"n\":1}")};
+    flow->left = (uint64_t)(events / 20); // warms pools and pages
+    (void)!runner_emit(runner, &spec, NULL);
+    wait_for(runner);
+    flow->left = (uint64_t)(b->seconds * events);
+    unsigned long before = atomic_load(&allocations);
+    int64_t cpu = cpu_now();
+    int64_t begin = clock_now(clock_real());
+    (void)!runner_emit(runner, &spec, NULL);
+    wait_for(runner);
+    Measure m = {.events = flow->left,
+                 .elapsed_ns = clock_now(clock_real()) - begin,
+                 .cpu_ns = cpu_now() - cpu,
+                 .allocations = atomic_load(&allocations) - before};
+    report(b, name, &m);
+    RunnerCounts counts = runner_counts(runner);
+    if (counts.failed > 0) {
+        die("%s: %llu events failed", name, (unsigned long long)counts.failed);
+    }
+    (void)runner_stop(runner, NS_PER_S);
+    runner_destroy(runner);
+}
+
 static void flow_run(Bench *b, const char *name, size_t agents)
 {
-    Runner *runner = open_runner(1);
+    // A thousand agents have room for 4,000 events in all, which one agent has alone.
+    Runner *runner = open_runner(1, agents > 1 ? 4 : 4096);
     Flow flow = {.targets = mem_alloc(agents * sizeof(AgentId)), .count = agents};
     for (size_t i = 0; i < agents; i++) {
         char text[32];
         (void)snprintf(text, sizeof text, "sink-%zu", i);
         flow.targets[i] = add(runner, text, sink, &flow);
     }
-    (void)add(runner, "source", source, &flow);
-    start(runner);
-    EventSpec spec = {.target = SLICE("source"), .data = SLICE("{\"n\":1}")};
-    flow.left = 200000; // warms pools and pages
-    (void)!runner_emit(runner, &spec, NULL);
-    wait_for(runner);
-    flow.left = (uint64_t)(b->seconds * 4e6);
-    unsigned long before = atomic_load(&allocations);
-    int64_t begin = clock_now(clock_real());
-    (void)!runner_emit(runner, &spec, NULL);
-    wait_for(runner);
-    Measure m = {.events = flow.left,
-                 .elapsed_ns = clock_now(clock_real()) - begin,
-                 .allocations = atomic_load(&allocations) - before};
-    report(b, name, &m);
-    (void)runner_stop(runner, NS_PER_S);
-    runner_destroy(runner);
+    flow_measure(b, name, runner, &flow, 4e6);
     free(flow.targets);
+}
+
+static int same(AgentContext *ctx, const Event *event, State *state)
+{
+    (void)ctx;
+    (void)event;
+    (void)state;
+    return 0;
+}
+
+static void team_run(Bench *b, const char *name, OrchestrationSpec spec, size_t agents,
+                     double events)
+{
+    Runner *runner = open_runner(1, 4096);
+    Slice names[16];
+    char texts[16][16];
+    for (size_t i = 0; i < agents; i++) {
+        (void)snprintf(texts[i], sizeof texts[i], "agent-%zu", i);
+        names[i] = slice_from_cstr(texts[i]);
+        (void)add(runner, texts[i], same, NULL);
+    }
+    AgentId id;
+    Err e = {0};
+    spec.name = SLICE("team");
+    spec.agents = names;
+    spec.agent_count = agents;
+    if (orchestrator_register(runner, &spec, &id, &e) != 0) {
+        die("%s", e.text);
+    }
+    Flow flow = {.targets = &id, .count = 1};
+    flow_measure(b, name, runner, &flow, events);
+}
+
+static void route(Bench *b)
+{
+    team_run(b, "route", (OrchestrationSpec){.mode = ORCHESTRATE_ROUTE}, 1, 1e6);
+}
+
+static void sequential(Bench *b)
+{
+    team_run(b, "sequential x5", (OrchestrationSpec){.mode = ORCHESTRATE_SEQUENTIAL}, 5, 3e5);
+}
+
+static void parallel(Bench *b)
+{
+    team_run(b, "parallel x10", (OrchestrationSpec){.mode = ORCHESTRATE_PARALLEL}, 10, 2e5);
+}
+
+static void loop(Bench *b)
+{
+    OrchestrationSpec spec = {.mode = ORCHESTRATE_LOOP, .max_iterations = 10};
+    team_run(b, "loop x10", spec, 1, 2e5);
 }
 
 static void one_to_one(Bench *b)
@@ -208,13 +286,14 @@ static void thousand_agents(Bench *b)
 
 static void from_outside(Bench *b)
 {
-    Runner *runner = open_runner(1);
+    Runner *runner = open_runner(1, 4096);
     Flow flow = {0};
     AgentId id = add(runner, "sink", sink, &flow);
     start(runner);
     EventSpec spec = {.agent = id, .data = SLICE("{\"n\":1}")};
     uint64_t count = (uint64_t)(b->seconds * 1e6);
     unsigned long before = atomic_load(&allocations);
+    int64_t cpu = cpu_now();
     int64_t begin = clock_now(clock_real());
     for (uint64_t i = 0; i < count; i++) {
         (void)!runner_emit(runner, &spec, NULL);
@@ -222,6 +301,7 @@ static void from_outside(Bench *b)
     wait_for(runner);
     Measure m = {.events = count,
                  .elapsed_ns = clock_now(clock_real()) - begin,
+                 .cpu_ns = cpu_now() - cpu,
                  .allocations = atomic_load(&allocations) - before};
     report(b, "emit-to-handler", &m);
     (void)runner_stop(runner, NS_PER_S);
@@ -249,7 +329,7 @@ static int pong(AgentContext *ctx, const Event *event, State *state)
 
 static void ping_pong(Bench *b, const char *name, unsigned shards, double rounds)
 {
-    Runner *runner = open_runner(shards);
+    Runner *runner = open_runner(shards, 4096);
     Pong p[2] = {0};
     hist_init(&p[0].hop);
     hist_init(&p[1].hop);
@@ -272,12 +352,13 @@ static void ping_pong(Bench *b, const char *name, unsigned shards, double rounds
     p[1].other = ids[0];
     start(runner);
     unsigned long before = 0;
-    int64_t begin = 0;
+    int64_t begin = 0, cpu = 0;
     Measure m = {0};
     for (int phase = 0; phase < 2; phase++) {
         uint64_t left = phase == 0 ? 1000 : (uint64_t)(rounds * b->seconds);
         m.events = left;
         before = atomic_load(&allocations);
+        cpu = cpu_now();
         begin = clock_now(clock_real());
         while (left > 0) { // a chain is at most hops_max long
             uint64_t part = left < 60000 ? left : 60000;
@@ -289,6 +370,7 @@ static void ping_pong(Bench *b, const char *name, unsigned shards, double rounds
             wait_for(runner);
         }
         m.elapsed_ns = clock_now(clock_real()) - begin;
+        m.cpu_ns = cpu_now() - cpu;
         m.allocations = atomic_load(&allocations) - before;
     }
     report(b, name, &m);
@@ -320,7 +402,7 @@ static void idle_agents(Bench *b)
 {
     enum { AGENTS = 100000 };
     size_t before = resident_bytes();
-    Runner *runner = open_runner(1);
+    Runner *runner = open_runner(1, 4096);
     for (size_t i = 0; i < AGENTS; i++) {
         char text[32];
         (void)snprintf(text, sizeof text, "idle-%zu", i);
@@ -342,8 +424,16 @@ static const struct {
     const char *name;
     void (*run)(Bench *b);
 } workloads[] = {
-    {"idle", idle_agents},     {"one-to-one", one_to_one},    {"agents", thousand_agents},
-    {"outside", from_outside}, {"ping-pong", ping_pong_here}, {"across", ping_pong_across},
+    {"one-to-one", one_to_one},
+    {"1,000 agents", thousand_agents},
+    {"emit-to-handler", from_outside},
+    {"ping-pong", ping_pong_here},
+    {"across", ping_pong_across},
+    {"route", route},
+    {"sequential x5", sequential},
+    {"parallel x10", parallel},
+    {"loop x10", loop},
+    {"idle", idle_agents},
 };
 
 int main(int argc, char **argv)

@@ -27,6 +27,7 @@ void context_leave_place(AgentContext *ctx, bool root)
         shard->roots_running--;
         shard_wake_pump(shard);
     }
+    worker_hand_over(ctx->worker);
 }
 
 void context_take_place(AgentContext *ctx, bool root)

@@ -103,7 +103,7 @@ int agent_fail(AgentContext *ctx, ErrCode code, const char *format, ...)
 
 int agent_sleep(AgentContext *ctx, int64_t duration_ns)
 {
-    (void)ctx;
+    worker_hand_over(ctx->worker);
     return fiber_sleep(duration_ns);
 }
 

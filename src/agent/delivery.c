@@ -363,21 +363,78 @@ static SlotMetrics *slot_metrics(Slot *slot)
     return slot->metrics;
 }
 
+// With many agents every histogram is out of the cache: three dependent misses an event, a third of
+// its cost. So events are noted in a row and recorded in groups, whose misses overlap.
+enum { GROUP = 16 };
+
+static void prefetch_bucket(const Hist *h, int64_t value)
+{
+    unsigned sub;
+    const uint64_t *counts = h->octaves[hist_octave(value, &sub)];
+    if (counts) {
+        __builtin_prefetch(&counts[sub], 1);
+    }
+}
+
+static void prefetch_hist(const Hist *h, int64_t value)
+{
+    unsigned sub;
+    __builtin_prefetch(&h->octaves[hist_octave(value, &sub)]);
+    __builtin_prefetch(&h->count, 1);
+    __builtin_prefetch(&h->sum, 1);
+}
+
+static Hist *run_hist(const Ended *ended)
+{
+    SlotMetrics *m = ended->metrics;
+    return ended->code == 0 ? &m->duration : &m->error_duration;
+}
+
+static void record_group(const Ended *ended, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        prefetch_hist(&ended[i].metrics->queue, ended[i].queue_ns);
+        prefetch_hist(run_hist(&ended[i]), ended[i].run_ns);
+        __builtin_prefetch(&ended[i].metrics->handled, 1);
+    }
+    for (size_t i = 0; i < count; i++) {
+        prefetch_bucket(&ended[i].metrics->queue, ended[i].queue_ns);
+        prefetch_bucket(run_hist(&ended[i]), ended[i].run_ns);
+    }
+    for (size_t i = 0; i < count; i++) {
+        SlotMetrics *m = ended[i].metrics;
+        m->handled += ended[i].code == 0;
+        m->failed += ended[i].code != 0;
+        m->timeouts += ended[i].code == ERR_TIMEOUT;
+        hist_record(&m->queue, ended[i].queue_ns);
+        if (ended[i].run_ns >= 0) {
+            hist_record(run_hist(&ended[i]), ended[i].run_ns);
+        }
+    }
+}
+
+void shard_record_ended(Shard *shard)
+{
+    for (size_t i = 0; i < shard->ended_count; i += GROUP) {
+        size_t left = shard->ended_count - i;
+        record_group(shard->ended + i, left < GROUP ? left : GROUP);
+    }
+    shard->ended_count = 0;
+}
+
 static void count_end(Shard *shard, const Job *job, bool ran, int code, int64_t start_ns,
                       int64_t end_ns)
 {
+    if (!shard->runner->options.metrics_off) {
+        shard->ended[shard->ended_count++] = (Ended){.metrics = slot_metrics(job->slot),
+                                                     .queue_ns = start_ns - job->event.created_ns,
+                                                     .run_ns = ran ? end_ns - start_ns : -1,
+                                                     .code = code};
+        if (shard->ended_count == ENDED_MAX) {
+            shard_record_ended(shard);
+        }
+    }
     counter_own_add(code == 0 ? &shard->counts.handled : &shard->counts.failed, 1);
-    if (shard->runner->options.metrics_off) {
-        return;
-    }
-    SlotMetrics *m = slot_metrics(job->slot);
-    m->handled += code == 0;
-    m->failed += code != 0;
-    m->timeouts += code == ERR_TIMEOUT;
-    hist_record(&m->queue, start_ns - job->event.created_ns);
-    if (ran) {
-        hist_record(code == 0 ? &m->duration : &m->error_duration, end_ns - start_ns);
-    }
 }
 
 void job_end(Shard *shard, Job *job, AgentContext *ctx, int code, const char *reason,

@@ -13,6 +13,7 @@ static void unfile(Shard *shard, Slot *slot)
     *(slot->prev ? &slot->prev->next : &shard->run_first[level]) = slot->next;
     *(slot->next ? &slot->next->prev : &shard->run_last[level]) = slot->prev;
     slot->level = -1;
+    slot->turn = 0;
 }
 
 static int wanted_level(const Slot *slot)
@@ -171,7 +172,7 @@ Job *shard_next_job(Shard *shard)
     unlink_job(shard, job);
     slot->running++;
     shard->roots_running += level != LEVEL_CALL;
-    if (slot->next) { // others of this level come first now
+    if (++slot->turn >= JOBS_PER_SLOT && slot->next) { // others of this level come first now
         unfile(shard, slot);
     }
     file(shard, slot);

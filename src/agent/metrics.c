@@ -18,6 +18,7 @@ static void add_hist(Hist **into, const Hist *from)
 static void add_shard(Shard *shard, void *arg)
 {
     Sum *sums = arg;
+    shard_record_ended(shard);
     for (const Slot *slot = shard->all_slots; slot; slot = slot->all_next) {
         Sum *sum = &sums[slot->def->id];
         sum->running += slot->running;

@@ -461,6 +461,30 @@ static void test_stopping_in_a_pause(void **unused)
     world_close(&w);
 }
 
+// What can be seen of allocation from inside (bench/agent_runtime.c counts malloc's calls): pools,
+// fibers and workers stay as they are from one hundred events to fifty thousand.
+static void test_steady_state_grows_nothing(void **unused)
+{
+    (void)unused;
+    World w;
+    world_init(&w);
+    w.values[P_RETRY_ATTEMPTS].integer = 3;
+    open_started(&w);
+    emit_many(&w, 100);
+    const Shard *shard = w.runner->shards[0];
+    size_t made = event_pool_made(shard->events);
+    FiberStats before = fiber_pool_stats(shard->fibers);
+    for (int i = 0; i < 500; i++) {
+        emit_many(&w, 100);
+    }
+    FiberStats after = fiber_pool_stats(shard->fibers);
+    assert_int_equal(event_pool_made(shard->events), made);
+    assert_int_equal(after.spawned, before.spawned);
+    assert_int_equal(after.stacks, before.stacks);
+    assert_null(shard->free_waits);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -478,6 +502,7 @@ int main(void)
         cmocka_unit_test(test_an_edge_has_policies_of_its_own),
         cmocka_unit_test(test_autoscaling),
         cmocka_unit_test(test_stopping_in_a_pause),
+        cmocka_unit_test(test_steady_state_grows_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

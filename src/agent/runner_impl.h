@@ -33,9 +33,11 @@ enum {
     LEVELS = 1 + EVENT_PRIORITIES,
     LEVEL_BLOCKED = LEVELS, // slots with mail and no place
     WORKERS_IDLE_MAX = 64,  // parked workers that a shard keeps
+    JOBS_PER_SLOT = 8,      // of one mailbox in a row, while what they touch is in the cache
     JOBS_PER_TURN = 1024,   // before a worker lets the loop look at its file descriptors
     MESSAGES_PER_TURN = 1024,
     REMOTE_BUCKETS = 1024,
+    ENDED_MAX = 256,
 };
 // How often a mailbox that cannot run is searched for events whose deadline passed, and a full
 // mailbox of another shard is tried again.
@@ -85,6 +87,14 @@ typedef struct SlotMetrics {
     uint64_t handled, failed, timeouts;
 } SlotMetrics;
 
+// How an event ended, until it is recorded.
+typedef struct Ended {
+    SlotMetrics *metrics;
+    int64_t queue_ns;
+    int64_t run_ns; // -1: it never ran
+    int code;
+} Ended;
+
 typedef struct JobList {
     Job *first, *last;
 } JobList;
@@ -95,6 +105,7 @@ struct Slot {
     uint32_t queued;
     uint32_t running;    // places taken
     uint32_t limit;      // of places here; UINT32_MAX: none
+    uint8_t turn;        // jobs started since it came to the front of its list
     int8_t level;        // of the run list it is in; -1: in none
     Slot *prev, *next;   // there
     Slot *all_next;      // of the shard
@@ -266,6 +277,8 @@ struct Shard {
     Job *remote[REMOTE_BUCKETS]; // by sender_id
     uint64_t next_id;
     ShardCounts counts;
+    Ended ended[ENDED_MAX]; // not yet in the metrics
+    size_t ended_count;
     // Time: the cycle counter between two readings of the clock.
     int64_t last_ns, base_ns, start_ns;
     uint64_t base_cycles, start_cycles;
@@ -354,6 +367,7 @@ int attempt_run(AgentContext *ctx, int64_t now_ns);
 // The job's only end. `ctx` is NULL when its handler never ran.
 void job_end(Shard *shard, Job *job, AgentContext *ctx, int code, const char *reason,
              int64_t start_ns);
+void shard_record_ended(Shard *shard); // before anybody looks at the metrics
 void job_cancel(Shard *shard, Job *job, CancelCause cause);
 
 // ---- call.c
@@ -398,6 +412,8 @@ bool shard_settle(Shard *shard); // after the threads: messages that nobody wait
 void shard_send(Shard *from, unsigned to, const Message *message); // never lost
 void shard_cancel_all(Shard *shard, void *unused);
 void worker_detach(Worker *worker);
+// The running worker is about to park in its handler: another one takes the next job at once.
+void worker_hand_over(Worker *worker);
 // Whether a job at this depth of calls may be the one of so many workers at work: each depth leaves
 // some to deeper ones, or callers could take all and wait for ever.
 bool shard_has_fiber(const Shard *shard, unsigned depth, size_t workers);

@@ -671,7 +671,7 @@ static void test_blocked_emitters_time_out(void **unused)
 
 // ---- order
 
-static void test_priorities_and_turns(void **unused)
+static void test_priorities(void **unused)
 {
     (void)unused;
     World w;
@@ -694,7 +694,32 @@ static void test_priorities_and_turns(void **unused)
         assert_int_equal(runner_emit(w.runner, &spec, NULL), 0);
     }
     world_run(&w);
-    assert_string_equal(seen.order, "hhononll"); // agents of one level take turns
+    assert_string_equal(seen.order, "hhoonnll"); // (the other agent's are normal ones)
+    world_close(&w);
+}
+
+static void test_agents_take_turns(void **unused)
+{
+    (void)unused;
+    World w;
+    Seen seen = {0};
+    world_open(&w, (RunnerOptions){0});
+    add(&w, SLICE("a"), note, &seen);
+    add(&w, SLICE("b"), note, &seen);
+    start(&w);
+    for (int n = 0; n < 40; n++) {
+        assert_int_equal(emit(&w, SLICE("a"), SLICE("a")), 0);
+    }
+    for (int n = 0; n < 40; n++) {
+        assert_int_equal(emit(&w, SLICE("b"), SLICE("b")), 0);
+    }
+    world_run(&w);
+    assert_int_equal(seen.count, 80);
+    int row = 1;
+    for (int i = 1; i < 72; i++) {
+        row = seen.order[i] == seen.order[i - 1] ? row + 1 : 1;
+        assert_in_range(row, 1, 8); // JOBS_PER_SLOT
+    }
     world_close(&w);
 }
 
@@ -1053,7 +1078,8 @@ int main(void)
         cmocka_unit_test(test_a_missing_dead_letter_agent),
         cmocka_unit_test(test_emitting_in_a_circle_of_full_mailboxes),
         cmocka_unit_test(test_blocked_emitters_time_out),
-        cmocka_unit_test(test_priorities_and_turns),
+        cmocka_unit_test(test_priorities),
+        cmocka_unit_test(test_agents_take_turns),
         cmocka_unit_test(test_sessions_stay_on_their_shard),
         cmocka_unit_test(test_chunks_come_in_order_before_the_answer),
         cmocka_unit_test(test_session_trace),

@@ -212,6 +212,18 @@ static void activate_worker(Shard *shard)
     shard->active = w;
 }
 
+// Without this the next job would wait for the loop's next round and its system call.
+void worker_hand_over(Worker *worker)
+{
+    Shard *shard = worker->shard;
+    if (shard->active == worker) {
+        worker_detach(worker);
+        if (shard_has_job(shard)) {
+            activate_worker(shard);
+        }
+    }
+}
+
 void shard_wake_pump(Shard *shard)
 {
     loop_defer(shard->loop, &shard->pump);
