@@ -147,6 +147,40 @@ static int touch_everything(McpClient *c, Arena *arena, Err *e)
     return rc;
 }
 
+// What only a whole server can show; for the official example server.
+static int use_everything(McpClient *c, Arena *arena, Err *e)
+{
+    McpItems items;
+    McpResult r;
+    Buf text = buf_create(1 << 20);
+    int rc = mcp_set_log_level(c, SLICE("debug"), e);
+    rc = rc != 0 ? rc : mcp_list(c, arena, MCP_RESOURCES, &items, e);
+    Slice uri = rc == 0 ? doc_get(items.items[0], SLICE("uri"))->text : (Slice){NULL, 0};
+    rc = rc != 0 ? rc : mcp_read_resource(c, arena, uri, NULL, &r, e);
+    rc = rc != 0 ? rc : mcp_subscribe(c, uri, true, e);
+    rc = rc != 0 ? rc : mcp_subscribe(c, uri, false, e);
+    rc = rc != 0 ? rc : mcp_list(c, arena, MCP_TEMPLATES, &items, e);
+    rc = rc != 0 ? rc
+                 : mcp_get_prompt(c, arena, SLICE("args-prompt"), SLICE("{\"city\":\"Rome\"}"),
+                                  NULL, &r, e);
+    if (rc == 0) {
+        mcp_text_of(r.result, &text);
+        (void)fprintf(stderr, "prompt: %s", text.data);
+    }
+    McpCompletion q = {.prompt = SLICE("completable-prompt"),
+                       .argument = SLICE("department"),
+                       .value = SLICE("E")};
+    rc = rc != 0 ? rc : mcp_complete(c, arena, &q, &r, e);
+    if (rc == 0) {
+        const Doc *values = doc_get(doc_get(r.result, SLICE("completion")), SLICE("values"));
+        (void)fprintf(stderr, "completed: %zu %.*s\n", doc_count(values),
+                      SLICE_FMT(doc_at(values, 0)->text));
+    }
+    rc = rc != 0 ? rc : mcp_ping(c, 10 * NS_PER_S, e);
+    buf_done(&text);
+    return rc != 0 ? rc : call(c, arena, SLICE("get-roots-list"), SLICE("{}"), e);
+}
+
 static int play(World *w, McpClient *c, Arena *arena, Err *e)
 {
     McpToolSet *tools = NULL;
@@ -156,6 +190,8 @@ static int play(World *w, McpClient *c, Arena *arena, Err *e)
     }
     if (w->context && strstr(w->context, "toolCalls")) {
         rc = call_from_context(w, c, arena, e);
+    } else if (strcmp(w->scenario, "everything") == 0) {
+        rc = use_everything(c, arena, e);
     } else if (strcmp(w->scenario, "json-schema-2020-12-preservation") == 0) {
         rc = echo_schema(c, arena, tools, e);
     } else if (strcmp(w->scenario, "json-schema-ref-no-deref") != 0) { // listing is all of that one
@@ -210,6 +246,11 @@ int main(int argc, char **argv)
                              .http = http,
                              .url = slice_from_cstr(pipe ? "" : argv[argc - 1]),
                              .handlers = {.elicit = elicit, .sample = sample, .log = say}};
+    static const McpRoot ROOT = {SLICE_INIT("file:///srv/data"), SLICE_INIT("data")};
+    if (strcmp(w.scenario, "everything") == 0) {
+        w.options.handlers.roots = &ROOT;
+        w.options.handlers.root_count = 1;
+    }
     // The suite says which era a scenario is played in; without a word it is found out.
     if (version) {
         w.options.era = strcmp(version, MCP_VERSION_MODERN) == 0 ? MCP_ERA_MODERN : MCP_ERA_LEGACY;

@@ -107,7 +107,9 @@ int mcp_initialise(McpClient *c, Err *e)
     mcp_write_capabilities(c, &params);
     buf_puts(&params, ",\"clientInfo\":");
     mcp_write_client_info(c, &params);
-    McpExchange x = {.request = {.method = SLICE("initialize"), .params = buf_slice(&params)},
+    McpExchange x = {.request = {.method = SLICE("initialize"),
+                                 .params = buf_slice(&params),
+                                 .options = {.timeout_ns = c->options.discovery_timeout_ns}},
                      .initialises = true,
                      .plain = true};
     McpPending p;
@@ -366,6 +368,7 @@ int mcp_connect(const McpOptions *options, McpClient **ret_client, Err *e)
     int rc = open_transport(c, e);
     rc = rc != 0 ? rc : negotiate(c, e);
     if (rc != 0) {
+        mcp_clean(e);
         mcp_close(c);
         return rc;
     }

@@ -77,7 +77,7 @@ typedef struct McpOptions {
     // question is asked once.
     McpEra era;
     bool listen;                  // ask for notifications of changed lists and resources
-    int64_t discovery_timeout_ns; // 0: 10 s, then the older era is tried
+    int64_t discovery_timeout_ns; // 0: 10 s; then the older era is tried, for as long
     int64_t request_timeout_ns;   // 0: 60 s
 } McpOptions;
 

@@ -43,6 +43,8 @@ struct McpClient {
     McpPending *pending[MCP_PENDING_BUCKETS];
     size_t pending_count;
     int64_t next_id;
+    unsigned idle_unasked; // messages since idle_since_ns while nothing was under way
+    int64_t idle_since_ns;
     bool closed; // no more requests
     bool closing;
     Err why;
@@ -66,6 +68,8 @@ typedef struct McpExchange {
 // One request and its answer, no rounds. An error of the server is 0 with kind RPC_ERROR.
 MUST_USE int mcp_exchange(McpClient *c, Arena *arena, const McpExchange *x, McpPending *ret,
                           Err *e);
+// The server's words in an error must not drive the terminal that it ends on.
+void mcp_clean(Err *e);
 // What an error of the server is for the caller.
 int mcp_error_of(const RpcMessage *m, Slice method, Err *e);
 void mcp_notify(McpClient *c, Slice method, Slice members);

@@ -19,8 +19,8 @@ typedef struct McpLimits {
     const char *spill_directory; // longer ones go to files there; NULL: they are refused
     int64_t spill_bytes_max;     // 1 GiB: of such a file
     int depth_max;               // 64 levels of nesting
-    // 10,000 notifications and requests of the server while one answer is awaited: more is a flood
-    // and ends the connection.
+    // 10,000 notifications and requests of the server while one answer is awaited, or in a minute
+    // while none is: more is a flood and ends the connection.
     unsigned unasked_max;
     unsigned items_max;    // 10,000 tools, resources, prompts of one server
     unsigned pages_max;    // 1,000 pages of one list

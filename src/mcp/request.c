@@ -3,8 +3,10 @@
 #include "mcp/client_impl.h"
 
 #include "base/json_write.h"
+#include "base/utf8.h"
 
 enum { TEXT_BYTES_MAX = 64 << 20, SHOWN_BYTES = 500 };
+static const int64_t IDLE_WINDOW_NS = 60 * NS_PER_S;
 static const int64_t BACK_OFF_NS = 50 * NS_PER_MS; // before asking again without new answers
 
 // ---- what comes in
@@ -27,9 +29,11 @@ static void finish(McpPending *p, int rc, const Err *why)
 {
     if (!p->done) {
         p->done = true;
-        p->rc = rc;
+        // For the caller what cannot be parsed is the server's fault, not a mistake in its input.
+        p->rc = rc == ERR_PARSE ? ERR_PROTOCOL : rc;
         if (why) {
             p->e = *why;
+            p->e.code = p->rc;
         }
         fiber_resume(p->fiber);
     }
@@ -83,13 +87,24 @@ static bool is_flood(McpClient *c)
     return flood;
 }
 
+// With nothing under way a server may still tell us news, but not without end.
+static bool is_idle_flood(McpClient *c)
+{
+    int64_t now = loop_now(c->loop);
+    if (now - c->idle_since_ns > IDLE_WINDOW_NS) {
+        c->idle_since_ns = now;
+        c->idle_unasked = 0;
+    }
+    return mcp_outstanding(c) == 0 && ++c->idle_unasked > c->limits.unasked_max;
+}
+
 static void take_unasked(McpClient *c, McpIntake *in)
 {
     Arena *arena = arena_create(c->limits.message_bytes_max * 16 + (1 << 20));
     RpcMessage m;
     Err e;
     int rc = rpc_parse(arena, mcp_intake_text(in), NULL, &m, &e);
-    if (is_flood(c)) {
+    if (is_flood(c) || is_idle_flood(c)) {
         rc = err_set(&e, ERR_LIMIT, "the server floods us: more than %u messages without an answer",
                      c->limits.unasked_max);
         mcp_fail_all(c, rc, &e);
@@ -383,6 +398,16 @@ int mcp_exchange(McpClient *c, Arena *arena, const McpExchange *x, McpPending *r
     return rc;
 }
 
+void mcp_clean(Err *e)
+{
+    if (e) {
+        Buf clean = buf_create(sizeof e->text * 8);
+        utf8_sanitise(&clean, slice_from_cstr(e->text));
+        (void)err_set(e, (ErrCode)e->code, "%.*s", SLICE_FMT(buf_slice(&clean)));
+        buf_done(&clean);
+    }
+}
+
 int mcp_error_of(const RpcMessage *m, Slice method, Err *e)
 {
     ErrCode code = ERR_IO;
@@ -495,7 +520,10 @@ int mcp_request(McpClient *c, Arena *arena, const McpRequest *request, McpResult
         }
         if (p.answer.kind == RPC_ERROR) {
             ret_result->error_code = p.answer.error_code;
-            ret_result->file = p.file;
+            if (p.file) { // an error of that size explains nothing
+                (void)remove(p.file);
+                free(p.file);
+            }
             rc = mcp_error_of(&p.answer, request->method, e);
             break;
         }
@@ -510,10 +538,13 @@ int mcp_request(McpClient *c, Arena *arena, const McpRequest *request, McpResult
             x.more = buf_slice(&more);
             // Nothing to answer means "come back later".
             if (rc == 0 && !doc_get(p.answer.result, SLICE("inputRequests"))) {
-                rc = fiber_sleep(BACK_OFF_NS << (round < 6 ? round : 6));
+                rc = fiber_sleep(BACK_OFF_NS << (round < 3 ? round : 3));
             }
         }
     }
     buf_done(&more);
+    if (rc != 0) {
+        mcp_clean(e);
+    }
     return rc;
 }

@@ -405,6 +405,7 @@ int mcp_set_log_level(McpClient *c, Slice level, Err *e)
     json_quote(&params, level);
     McpResult r;
     int rc = simple(c, arena, "logging/setLevel", (Slice){NULL, 0}, &params, NULL, &r, e);
+    rc = rc != 0 ? rc : in_memory(&r, SLICE("logging/setLevel"), e);
     arena_destroy(arena);
     return rc;
 }
@@ -421,6 +422,7 @@ int mcp_subscribe(McpClient *c, Slice uri, bool on, Err *e)
     McpResult r;
     int rc = simple(c, arena, on ? "resources/subscribe" : "resources/unsubscribe",
                     (Slice){NULL, 0}, &params, NULL, &r, e);
+    rc = rc != 0 ? rc : in_memory(&r, SLICE("resources/subscribe"), e);
     arena_destroy(arena);
     return rc;
 }

@@ -123,11 +123,22 @@ static BodyKind kind_of(const HttpResponse *r)
     return ok && type_is(type, SLICE("text/event-stream")) ? BODY_EVENTS : BODY_OTHER;
 }
 
+static void take_session(Exchange *x)
+{
+    Slice id = http_head_get(&x->response.head, SLICE("mcp-session-id"));
+    if (x->initialises && x->response.head.status < 300 && id.len > 0 &&
+        id.len <= SESSION_ID_BYTES_MAX) {
+        buf_reset(&x->http->session);
+        buf_append(&x->http->session, id);
+    }
+}
+
 static int on_body(void *ctx, Slice piece)
 {
     Exchange *x = ctx;
     if (x->kind == BODY_UNKNOWN) {
         x->kind = kind_of(&x->response);
+        take_session(x); // before the answer wakes somebody who sends the next request
     }
     switch (x->kind) {
     case BODY_EVENTS: return event_stream_feed(&x->events, piece, &x->e);
@@ -162,16 +173,6 @@ static size_t split_headers(const Buf *packed, HttpHeader *headers, size_t count
         at += name.len + value.len + 2;
     }
     return count;
-}
-
-static void take_session(Exchange *x)
-{
-    Slice id = http_head_get(&x->response.head, SLICE("mcp-session-id"));
-    if (x->initialises && x->response.head.status < 300 && id.len > 0 &&
-        id.len <= SESSION_ID_BYTES_MAX) {
-        buf_reset(&x->http->session);
-        buf_append(&x->http->session, id);
-    }
 }
 
 // One HTTP request. GET and DELETE have no body; `resume` names the event to go on behind.
@@ -221,7 +222,10 @@ static int conclude(Exchange *x)
     const HttpResponse *r = &x->response;
     // The older era's way to say that the session is over; the message in the body says no more.
     bool session_over = r->status == 404 && !x->modern && x->http->session.len > 0;
-    if (x->kind == BODY_JSON && !session_over) {
+    // A gateway's error may be JSON without being a message.
+    bool message =
+        r->status < 300 || slice_find(mcp_intake_text(&x->in), SLICE("\"jsonrpc\"")) >= 0;
+    if (x->kind == BODY_JSON && message && !session_over) {
         int rc = mcp_intake_end(&x->in, &x->e);
         if (rc == 0) {
             deliver(x);
@@ -329,7 +333,6 @@ static void post(void *arg)
     Exchange *x = arg;
     Http *http = x->http;
     int rc = transact(x, SLICE("POST"), (Slice){NULL, 0}, x->id ? 0 : NOTIFY_NS);
-    take_session(x);
     bool stream = x->kind == BODY_EVENTS;
     if (rc == 0 && !stream) {
         rc = conclude(x);
