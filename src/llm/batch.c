@@ -55,23 +55,23 @@ static int exchange(const Ask *ask, const char *url, int64_t until_ns, Buf *out,
         }
     }
     LlmExchange *x = NULL;
-    Slice body;
+    Slice bytes = {0};
+    buf_reset(out);
     int rc = llm_http_begin(ask->p->http, &request, &x, e);
-    if (rc == 0) {
-        rc = llm_http_read_all(x, until_ns, &body, e);
+    // Piece by piece: a file of results may be far larger than any single answer.
+    while (rc == 0 && (rc = llm_http_read(x, until_ns, &bytes, e)) == 0 && bytes.len > 0) {
+        buf_append(out, bytes);
+        rc = buf_check(out, "the answer", e);
     }
     if (rc != 0) {
-        *f = (LlmFailure){.kind = rc == ERR_TIMEOUT     ? LLM_FAIL_TIMEOUT
+        *f = (LlmFailure){.kind = rc == ERR_LIMIT       ? LLM_FAIL_REQUEST
+                                  : rc == ERR_TIMEOUT   ? LLM_FAIL_TIMEOUT
                                   : rc == ERR_CANCELLED ? LLM_FAIL_CANCELLED
                                                         : LLM_FAIL_NETWORK,
                           .retry_after_ns = -1,
                           .should_retry = -1};
     } else if (llm_http_status(x) < 200 || llm_http_status(x) >= 300) {
-        rc = status_error(ask, x, body, f, e);
-    } else {
-        buf_reset(out);
-        buf_append(out, body);
-        rc = buf_check(out, "the answer", e);
+        rc = status_error(ask, x, buf_slice(out), f, e);
     }
     llm_http_end(x);
     return rc;

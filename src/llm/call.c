@@ -543,6 +543,7 @@ static void observe(Op *op, const Provider *p, bool is_attempt, Slice model, int
         return;
     }
     const LlmResponse *r = op->response;
+    int64_t first = r->first_content_ns > 0 ? r->first_content_ns - (start_ns - op->start_ns) : 0;
     observer->fn(observer->ctx,
                  &(LlmObservation){.attempt = is_attempt,
                                    .operation = op->embed ? "embeddings" : "chat",
@@ -557,7 +558,7 @@ static void observe(Op *op, const Provider *p, bool is_attempt, Slice model, int
                                    .traceparent = op->request->traceparent,
                                    .start_ns = start_ns,
                                    .duration_ns = loop_clock(op->client->o.loop) - start_ns,
-                                   .first_content_ns = r->first_content_ns,
+                                   .first_content_ns = first,
                                    .chunks = op->chunks,
                                    .error = rc != 0 ? llm_failure_name(r->failure.kind) : NULL,
                                    .finish = r->finish,

@@ -34,7 +34,8 @@ typedef struct World {
     LlmClient *client;
     const Reply *replies; // the last one is given again and again
     size_t reply_count, requests;
-    Buf seen; // of the last request: path, auth header, body
+    int inside, inside_max; // requests being handled
+    Buf seen;               // of the last request: path, auth header, body
     int observed, observed_attempts;
     void (*test)(struct World *w);
     bool done;
@@ -64,7 +65,11 @@ static void handle(void *ctx, const HttpServerRequest *request, HttpReply *reply
     buf_reset(&w->seen);
     buf_append(&w->seen, request->target);
     buf_append(&w->seen, request->body);
-    if (r->delay_ns > 0 && fiber_sleep(r->delay_ns) != 0) {
+    w->inside++;
+    w->inside_max = w->inside > w->inside_max ? w->inside : w->inside_max;
+    int rc = r->delay_ns > 0 ? fiber_sleep(r->delay_ns) : 0;
+    w->inside--;
+    if (rc != 0) {
         return;
     }
     for (int h = 0; h < 4 && r->headers[h]; h += 2) {
@@ -251,6 +256,52 @@ static void test_plain_and_cached(void **state)
 {
     (void)state;
     run_world(plain_and_cached);
+}
+
+// How long by kind, how much by bytes, and asking anew.
+static bool asks(World *w, const char *text, LlmKind kind, LlmCachePolicy cache)
+{
+    Asked a;
+    LlmResponse r;
+    Err e;
+    size_t before = w->requests;
+    ask(&a, text)->kind = kind;
+    a.request.cache = cache;
+    assert_int_equal(chat(w, &a.request, &r, &e), 0);
+    assert_true(r.from_cache == (w->requests == before));
+    llm_response_done(&r);
+    return w->requests > before;
+}
+
+static void cache_rules(World *w)
+{
+    open_client(w, TOML "[llm.cache]\ncreative_ttl = \"20ms\"\nmax_bytes = \"2KiB\"\n", NULL);
+    answer_with(w, &OK, 1);
+    assert_true(asks(w, "c", LLM_CREATIVE, LLM_CACHE_USE));
+    assert_true(asks(w, "f", LLM_FACTUAL, LLM_CACHE_USE));
+    assert_int_equal(fiber_sleep(30 * NS_PER_MS), 0);
+    assert_true(asks(w, "c", LLM_CREATIVE, LLM_CACHE_USE));  // too old
+    assert_false(asks(w, "f", LLM_FACTUAL, LLM_CACHE_USE));  // still good
+    assert_true(asks(w, "f", LLM_FACTUAL, LLM_CACHE_RENEW)); // asked for anew,
+    assert_false(asks(w, "f", LLM_OTHER, LLM_CACHE_USE));    // and kept
+    LlmClientStats s = llm_client_stats(w->client);
+    assert_int_equal(s.cache_entries, 2);
+    for (char c = 'm'; c <= 'z'; c++) {
+        assert_true(asks(w, (char[2]){c, 0}, LLM_OTHER, LLM_CACHE_USE));
+        assert_false(asks(w, "f", LLM_OTHER, LLM_CACHE_USE)); // used again and again: stays
+    }
+    s = llm_client_stats(w->client);
+    assert_true(s.cache_bytes <= 2048 && s.cache_entries >= 2 && s.cache_entries < 14);
+    assert_true(asks(w, "m", LLM_OTHER, LLM_CACHE_USE)); // the least recently used went
+    llm_client_cache_clear(w->client);
+    assert_int_equal(llm_client_stats(w->client).cache_entries, 0);
+    assert_true(asks(w, "f", LLM_OTHER, LLM_CACHE_USE));
+}
+
+static void test_cache_rules(void **state)
+{
+    (void)state;
+    run_world(cache_rules);
 }
 
 typedef struct FailureCase {
@@ -616,6 +667,17 @@ static void pools(World *w)
     run_callers(w, callers, chat_fiber);
     assert_int_equal(w->requests, CALLERS);
     assert_int_equal(llm_client_stats(w->client).connections_opened, 2);
+    llm_client_destroy(w->client);
+
+    open_client(w, TOML "max_concurrent = 3\n", NULL);
+    w->inside_max = 0;
+    answer_with(w, &slow, 1);
+    for (int i = 0; i < CALLERS; i++) {
+        callers[i] = (Caller){.text = TEXTS[i]};
+    }
+    run_callers(w, callers, chat_fiber);
+    assert_int_equal(w->requests, CALLERS);
+    assert_int_equal(w->inside_max, 3);
     llm_client_destroy(w->client);
 
     open_client(w, TOML "min_connections = 3\nmax_connections = 8\n", NULL);
@@ -1012,19 +1074,13 @@ static void test_secrets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain_and_cached),
-        cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_fallback_and_breaker),
-        cmocka_unit_test(test_single_flight),
-        cmocka_unit_test(test_pools),
-        cmocka_unit_test(test_lifetimes),
-        cmocka_unit_test(test_connection_timeout),
-        cmocka_unit_test(test_budgets),
-        cmocka_unit_test(test_embeddings),
-        cmocka_unit_test(test_rate_headers),
-        cmocka_unit_test(test_cassette),
-        cmocka_unit_test(test_guarded),
-        cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_plain_and_cached), cmocka_unit_test(test_cache_rules),
+        cmocka_unit_test(test_failures),         cmocka_unit_test(test_fallback_and_breaker),
+        cmocka_unit_test(test_single_flight),    cmocka_unit_test(test_pools),
+        cmocka_unit_test(test_lifetimes),        cmocka_unit_test(test_connection_timeout),
+        cmocka_unit_test(test_budgets),          cmocka_unit_test(test_embeddings),
+        cmocka_unit_test(test_rate_headers),     cmocka_unit_test(test_cassette),
+        cmocka_unit_test(test_guarded),          cmocka_unit_test(test_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

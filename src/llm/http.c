@@ -7,6 +7,8 @@
 enum {
     // Bytes that wait for a slow reader before the connection is paused.
     HIGH_WATER = 256 << 10,
+    // And then one piece more: libcurl gives at most CURL_MAX_WRITE_SIZE, more of a paused stream.
+    PIECE_MAX = 64 << 20,
     IDLE_HANDLES_MAX = 64, // easy handles kept for the next exchange
 };
 
@@ -26,7 +28,7 @@ struct LlmExchange {
     char error[CURL_ERROR_SIZE];
     CURLcode result;
     Err refusal; // by `allow`
-    bool open, done, paused, whole, detached, too_large;
+    bool open, done, paused, detached;
 };
 
 struct LlmHttp {
@@ -123,19 +125,12 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
     if (x->detached) {
         return bytes;
     }
-    if (x->whole) {
-        if (bytes > x->http->o.body_max - x->in.len) {
-            x->too_large = true;
-            return 0;
-        }
-    } else if (x->in.len > HIGH_WATER) {
+    if (x->in.len > HIGH_WATER) {
         x->paused = true;
         return CURL_WRITEFUNC_PAUSE;
     }
     buf_append(&x->in, (Slice){data, bytes});
-    if (!x->whole) {
-        wake(x);
-    }
+    wake(x);
     return bytes;
 }
 
@@ -179,7 +174,7 @@ static void release(LlmExchange *x)
         buf_done(&x->in);
         buf_done(&x->out);
     }
-    x->in = (Buf){x->in.data, 0, x->in.capacity, http->o.body_max + HIGH_WATER, false};
+    x->in = (Buf){x->in.data, 0, x->in.capacity, PIECE_MAX, false};
     buf_reset(&x->out);
     x->out.max = x->in.max;
     if (http->idle_count < IDLE_HANDLES_MAX) {
@@ -268,7 +263,7 @@ static LlmExchange *take_handle(LlmHttp *http, Err *e)
     if (x) {
         http->idle = x->next;
         http->idle_count--;
-        x->done = x->paused = x->whole = x->detached = x->too_large = false;
+        x->done = x->paused = x->detached = false;
         x->refusal.code = 0;
         x->error[0] = 0;
         x->result = CURLE_OK;
@@ -282,7 +277,7 @@ static LlmExchange *take_handle(LlmHttp *http, Err *e)
     x = mem_zalloc(sizeof *x);
     x->http = http;
     x->easy = easy;
-    x->in = x->out = buf_create(http->o.body_max + HIGH_WATER);
+    x->in = x->out = buf_create(PIECE_MAX);
     x->headers = buf_create(LLM_HTTP_HEADERS_MAX);
     set_up(x);
     return x;
@@ -356,9 +351,6 @@ static int code_of(CURLcode result)
 
 static int outcome(LlmExchange *x, Err *e)
 {
-    if (x->too_large) {
-        return err_set(e, ERR_LIMIT, "the answer is larger than %zu bytes", x->http->o.body_max);
-    }
     if (x->refusal.code != 0) {
         return err_set(e, ERR_REFUSED, "%s", x->refusal.text);
     }
@@ -409,22 +401,6 @@ int llm_http_read(LlmExchange *x, int64_t deadline_ns, Slice *ret_bytes, Err *e)
         (void)curl_easy_pause(x->easy, CURLPAUSE_CONT);
     }
     return 0;
-}
-
-int llm_http_read_all(LlmExchange *x, int64_t deadline_ns, Slice *ret_body, Err *e)
-{
-    x->whole = true;
-    while (!x->done) {
-        int rc = wait_for(x, deadline_ns, e);
-        if (rc != 0) {
-            return rc;
-        }
-    }
-    int rc = outcome(x, e);
-    if (rc == 0) {
-        *ret_body = buf_slice(&x->in);
-    }
-    return rc;
 }
 
 int llm_http_status(const LlmExchange *x)
@@ -525,7 +501,6 @@ static void set_defaults(LlmHttpOptions *o)
     o->idle_timeout_ns = o->idle_timeout_ns > 0 ? o->idle_timeout_ns : 300 * NS_PER_S;
     o->max_connection_lifetime_ns =
         o->max_connection_lifetime_ns > 0 ? o->max_connection_lifetime_ns : 3600 * NS_PER_S;
-    o->body_max = o->body_max > 0 ? o->body_max : LLM_HTTP_BODY_MAX;
 }
 
 int llm_http_create(const LlmHttpOptions *options, LlmHttp **ret_http, Err *e)

@@ -33,7 +33,6 @@ typedef struct LlmHttpOptions {
     int64_t max_connection_lifetime_ns; // 3600 s
     bool no_reuse;                      // a new connection for every request
     const char *ca_file;                // NULL: the system's
-    size_t body_max;                    // 32 MiB: of an answer that is read whole
     // Asked for every address before a socket is opened; NULL allows all.
     int (*allow)(void *ctx, Slice host, const struct sockaddr *address, Err *e);
     void *allow_ctx;
@@ -58,8 +57,6 @@ MUST_USE int llm_http_begin(LlmHttp *http, const LlmHttpRequest *request, LlmExc
 // The next bytes of the body as they arrive; empty at its end. Good until the next call. ERR_DNS,
 // ERR_CONNECT, ERR_TLS, ERR_CLOSED, ERR_REFUSED (by `allow`), ERR_TIMEOUT, ERR_CANCELLED.
 MUST_USE int llm_http_read(LlmExchange *x, int64_t deadline_ns, Slice *ret_bytes, Err *e);
-// The rest of the body at once; ERR_LIMIT past body_max.
-MUST_USE int llm_http_read_all(LlmExchange *x, int64_t deadline_ns, Slice *ret_body, Err *e);
 int llm_http_status(const LlmExchange *x); // 0 before the head came
 // Lower-case name; empty when it is not there.
 Slice llm_http_header(const LlmExchange *x, const char *name);
