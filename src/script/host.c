@@ -176,6 +176,11 @@ bool script_arg_is_given(const ScriptCall *call, size_t index)
     return !JS_IsUndefined(arg(call, index)) && !JS_IsNull(arg(call, index));
 }
 
+bool script_arg_is_null(const ScriptCall *call, size_t index)
+{
+    return JS_IsNull(arg(call, index));
+}
+
 bool script_arg_is_string(const ScriptCall *call, size_t index)
 {
     return JS_IsString(arg(call, index));

@@ -68,6 +68,7 @@ Loop *script_loop(const ScriptCall *call);
 
 size_t script_arg_count(const ScriptCall *call);
 bool script_arg_is_given(const ScriptCall *call, size_t index); // not undefined and not null
+bool script_arg_is_null(const ScriptCall *call, size_t index);
 bool script_arg_is_string(const ScriptCall *call, size_t index);
 bool script_arg_is_object(const ScriptCall *call, size_t index); // objects, arrays, functions
 // Exactly of the type; ERR_ARG otherwise. Text is valid UTF-8 (lone surrogates become U+FFFD) and
