@@ -50,7 +50,7 @@ typedef struct ScriptModule ScriptModule; // script/host.h
 
 enum {
     SCRIPT_HEAP_BYTES = 64 << 20, // defaults of the limits below
-    SCRIPT_HEAP_BYTES_MIN = 1 << 20,
+    SCRIPT_HEAP_BYTES_MIN = 256 << 10,
     SCRIPT_GC_THRESHOLD_BYTES = 1 << 20,
     SCRIPT_GC_PERCENT = 100,
     SCRIPT_STACK_RESERVE = 64 << 10, // for the engine's own C code and host functions
@@ -83,7 +83,9 @@ typedef struct ScriptLimits {
     // least. Go's GOGC means the same.
     size_t gc_threshold_bytes;
     int gc_percent;
-    int64_t cpu_ns;   // that one call may compute, waiting not counted; 0: 1 s
+    // That one call may hold the thread, waiting not counted; 0: 1 s. The monotonic clock measures
+    // it, so what the system gave to other threads meanwhile counts, too.
+    int64_t cpu_ns;
     int64_t slice_ns; // after which a computing script lets other fibers run; 0: 2 ms
 } ScriptLimits;
 
