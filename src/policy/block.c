@@ -136,6 +136,7 @@ static uint32_t active_of(const ParamValue *p)
         {p[P_SHED_THROTTLE_K].real > 0, ACTIVE_THROTTLE},
         {p[P_BREAKER_WINDOW].integer != BREAKER_WINDOW_OFF || p[P_BREAKER_CONSECUTIVE].integer > 0,
          ACTIVE_BREAKER},
+        {p[P_LIMIT_KIND].integer > LIMIT_FIXED, ACTIVE_ADAPTIVE},
         {p[P_HEDGE_MAX].integer > 0, ACTIVE_HEDGE},
         {p[P_HEDGE_MAX].integer > 0 && p[P_HEDGE_QUANTILE].real > 0, ACTIVE_QUANTILE},
         {p[P_RETRY_ATTEMPTS].integer > 1 && p[P_RETRY_BUDGET].real > 0, ACTIVE_BUDGET},

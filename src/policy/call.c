@@ -59,6 +59,11 @@ typedef enum AttemptEnd {
 static void teach(const Step *s, const CallAttempt *a, AttemptEnd end, bool slow)
 {
     PolicyBlock *b = s->b;
+    const uint32_t learns = ACTIVE_ADAPTIVE | ACTIVE_BREAKER | ACTIVE_QUANTILE | ACTIVE_THROTTLE;
+    if (!(b->active & learns)) {
+        limit_give(&b->limit);
+        return;
+    }
     int64_t latency = s->now - a->started_ns;
     bool says_something = end != END_CANCELLED && end != END_CALLER_FAULT;
     // Errors that come back fast say nothing about how much the target can carry.

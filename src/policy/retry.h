@@ -23,6 +23,7 @@ typedef struct BudgetState {
     double slices[BUDGET_SLICES]; // deposits less withdrawals, in retries
     double total;
     int64_t newest; // number of the newest slice (time / slice length)
+    int64_t end_ns; // of the newest slice: until then nothing expires
 } BudgetState;
 
 typedef struct BudgetLaw {
