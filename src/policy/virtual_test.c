@@ -275,6 +275,12 @@ static void test_random_worlds(void **state)
 {
     (void)state;
     uint64_t steps = 0, trace = 0, again = 0;
+    int64_t only = 0;
+    const char *text = getenv("PW_SEED");
+    if (text && slice_to_i64(slice_from_cstr(text), &only) == 0) {
+        (void)one_seed((uint64_t)only, 8000, &trace);
+        return;
+    }
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         steps += one_seed(seed, 8000, &trace);
         if (seed % 10 == 0) {
