@@ -189,9 +189,14 @@ static void perform(PolicedRun *run, const CallActions *todo, int64_t now_ns)
         }
     }
     PolicyBlock *block = run->policed->block;
-    for (CallWork work; todo->drain && policy_next_work(block, now_ns, &work);) {
+    if (!todo->drain || block->draining) {
+        return; // a loop further up the stack goes on: a whole queue may leave in it, one by one
+    }
+    block->draining = true;
+    for (CallWork work; policy_next_work(block, now_ns, &work);) {
         policed_work(run->policed, &work, now_ns);
     }
+    block->draining = false;
 }
 
 // What a step or a change of parameters left for other calls.

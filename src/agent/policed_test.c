@@ -234,6 +234,34 @@ static void test_concurrency_limit_and_queue(void **unused)
     world_close(&w);
 }
 
+// When the breaker opens a whole queue is refused in one go: in a loop, for a call a level would
+// not fit on a fiber's stack.
+static void test_a_long_queue_is_refused(void **unused)
+{
+    (void)unused;
+    enum { WAITING = 2000 };
+    static const int codes[] = {ERR_CORRUPT};
+    World w;
+    world_init(&w);
+    w.script.codes = codes;
+    w.script.code_count = 1;
+    w.script.first_sleep_ns = 10 * NS_PER_MS;
+    w.values[P_LIMIT_KIND].integer = LIMIT_FIXED;
+    w.values[P_LIMIT_VALUE].integer = 1;
+    w.values[P_QUEUE_LIMIT].integer = WAITING;
+    w.values[P_BREAKER_CONSECUTIVE].integer = 1;
+    open_started(&w);
+    EventSpec spec = {.target = SLICE("agent")};
+    for (int i = 0; i <= WAITING; i++) {
+        assert_int_equal(runner_emit(w.runner, &spec, NULL), 0);
+    }
+    while (runner_step(w.runner)) {
+    }
+    assert_int_equal(w.script.runs, 1);
+    assert_int_equal(runner_counts(w.runner).failed, WAITING + 1);
+    world_close(&w);
+}
+
 static void test_rate_limit(void **unused)
 {
     (void)unused;
@@ -493,6 +521,7 @@ int main(void)
         cmocka_unit_test(test_call_timeout),
         cmocka_unit_test(test_breaker),
         cmocka_unit_test(test_concurrency_limit_and_queue),
+        cmocka_unit_test(test_a_long_queue_is_refused),
         cmocka_unit_test(test_rate_limit),
         cmocka_unit_test(test_hedge),
         cmocka_unit_test(test_cache),

@@ -44,14 +44,19 @@ static void step(LlmDrive *d, const CallEvent *event)
     if (d->fiber && (d->begin || d->ended)) {
         fiber_resume(d->fiber);
     }
-    CallWork work;
-    while (todo.drain && policy_next_work(d->block, now, &work)) {
+    PolicyBlock *block = d->block;
+    if (!todo.drain || block->draining) {
+        return; // a loop further up the stack goes on: a whole queue may leave in it, one by one
+    }
+    block->draining = true;
+    for (CallWork work; policy_next_work(block, now, &work);) {
         if (work.slot == CACHE_NONE) {
             step(drive_of(work.handle), &work.event);
         } else if (d->hooks) {
             d->hooks->drop(d->hooks->ctx, work.slot);
         }
     }
+    block->draining = false;
 }
 
 void llm_drive_start(LlmDrive *drive, PolicyBlock *block, Loop *loop, const LlmDriveHooks *hooks,
