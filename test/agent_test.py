@@ -32,7 +32,7 @@ builtin = "echo"
 def run(*words, code=0, program=PROGRAM):
     done = subprocess.run([str(w) for w in (program, *words)], capture_output=True, text=True,
                           timeout=120)
-    assert done.returncode == code, f"{words}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+    assert done.returncode == code or (code is None and done.returncode != 0), f"{words}: exit {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout, done.stderr
 
 
@@ -114,6 +114,40 @@ def test_what_is_kept(port):
     assert request(port, "GET", "/healthz") == (200, "ok\n")
 
 
+def test_monitoring(scratch):
+    """Each key of [monitoring] has its effect."""
+    config = scratch / "monitored.toml"
+
+    def ask(section, *paths):
+        config.write_text(CONFIG + "[monitoring]\n" + section)
+        process = subprocess.Popen([PROGRAM, "agent", "run", config, "--listen", "127.0.0.1:0", "-d",
+                                    "120s"], stderr=subprocess.PIPE, text=True)
+        try:
+            port = int(re.search(r":(\d+)/", process.stderr.readline()).group(1))
+            assert post(port, "echo", {"data": 1})[0] == 200
+            if not paths:
+                return []
+            monitor = int(re.search(r":(\d+)/metrics", process.stderr.readline()).group(1))
+            return [request(monitor, "GET", path) for path in paths] + [monitor]
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+            process.stderr.close()
+
+    metrics, heap, _ = ask("profile_port = 0\n", "/metrics", "/debug/pprof/heap")
+    assert metrics[0] == 200 and \
+        'agent_requests_total{agent_name="echo",status="success"} 1' in metrics[1], metrics
+    assert heap[0] == 404, heap
+    metrics, fibers, port = ask("profile_port = 0\nenable_metrics = false\n"
+                                "enable_profiling = true\n", "/metrics",
+                                "/debug/pprof/goroutine?debug=1")
+    assert metrics[0] == 404 and fibers[0] == 200 and "fiber" in fibers[1], (metrics, fibers)
+    assert ask(f"profile_port = {port}\n", "/healthz")[-1] == port  # free a moment ago
+    assert ask("enable_metrics = false\n") == []
+    live = ask('profile_port = 0\nmetrics_interval = "100ms"\n', "/debug/live")[0]
+    assert live[0] == 200, live
+
+
 def test_loadtest(port, scratch):
     out, _ = run("loadtest", "--url", f"http://127.0.0.1:{port}/agents/echo", "--method", "POST",
                  "--body", '{"data": 1}', "--vus", "2", "--iterations", "50", "--data", "isolated", "--ledger",
@@ -140,6 +174,71 @@ def test_agentcli(scratch):
         code=1)
 
 
+MCP_SERVER = """
+import json, sys
+TOOL = {"name": "add", "description": "Adds", "inputSchema": {"type": "object", "properties": {
+    "a": {"type": "number"}, "b": {"type": "number"}}, "required": ["a", "b"]}}
+for line in sys.stdin:
+    message = json.loads(line)
+    method, result = message.get("method"), None
+    if method == "initialize":
+        result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
+                  "serverInfo": {"name": "calc", "version": "1"}}
+    elif method == "tools/list":
+        result = {"tools": [TOOL]}
+    elif method == "tools/call":
+        args = message["params"]["arguments"]
+        result = {"content": [{"type": "text", "text": "sum " + str(args["a"] + args["b"])}]}
+    elif method == "ping":
+        result = {}
+    if "id" in message:
+        answer = {"jsonrpc": "2.0", "id": message["id"]}
+        if result is None:
+            answer["error"] = {"code": -32601, "message": "no such method"}
+        else:
+            answer["result"] = result
+        print(json.dumps(answer), flush=True)
+"""
+
+FAKE = """
+rules:
+- match: {after_tool: false}
+  tools: [{name: calc_add, arguments: {a: 2, b: 40}}]
+- match: {tool_result: sum 42}
+  text: forty-two
+"""
+
+
+def test_model_with_mcp_tools(scratch):
+    """A model (the fake) that calls a tool of an MCP server, through the whole program."""
+    (scratch / "server.py").write_text(MCP_SERVER)
+    (scratch / "fake.yaml").write_text(FAKE)
+    fake = subprocess.Popen([PROGRAM, "fake-llm", "--port", "0", "--script",
+                             scratch / "fake.yaml"], stdout=subprocess.PIPE, text=True)
+    try:
+        base = re.search(r"http://127\.0\.0\.1:\d+", fake.stdout.readline()).group(0)
+        config = scratch / "model.toml"
+        config.write_text(f"""
+[llm.openai]
+base_url = "{base}/v1"
+model = "m"
+[agents.model]
+llm = "openai"
+tools = ["mcp:calc"]
+[mcp.servers.calc]
+command = "{sys.executable}"
+args = ["{scratch / 'server.py'}"]
+""")
+        out, _ = run("agent", "emit", config, "model", '"What is 2 and 40?"')
+        assert json.loads(out) == {"text": "forty-two"}, out
+        config.write_text(config.read_text().replace("server.py", "nothing.py"))
+        assert "calc" in run("agent", "emit", config, "model", '"x"', code=None)[1]
+    finally:
+        fake.terminate()
+        fake.wait(timeout=60)
+        fake.stdout.close()
+
+
 def main():
     with tempfile.TemporaryDirectory() as name:
         scratch = pathlib.Path(name)
@@ -151,7 +250,9 @@ def main():
             test_malformed_events(port)
             test_what_is_kept(port)
             test_loadtest(port, scratch)
+        test_monitoring(scratch)
         test_agentcli(scratch)
+        test_model_with_mcp_tools(scratch)
         assert "4 agents" not in run("agent", "validate", config)[0]
         shown = json.loads(run("agent", "show", config)[0])
         assert shown["runner"]["event_timeout"] == "20s"

@@ -4,11 +4,12 @@ export default function (event, state, ctx) {
     if (url === "") {
         throw new Error("an event needs a url");
     }
-    state.seen = (state.seen ?? 0) + 1;
+    const number = (state.get("seen") ?? 0) + 1;
+    state.set("seen", number);
     const [, scheme, host, path] = /^([a-z]+):\/\/([^/]+)(.*)$/i.exec(url) ?? [];
     if (!scheme) {
         throw new Error(`"${url}" is no URL`);
     }
     ctx.log(`normalised ${url}`);
-    return { url: `${scheme.toLowerCase()}://${host.toLowerCase()}${path || "/"}`, number: state.seen };
+    return { url: `${scheme.toLowerCase()}://${host.toLowerCase()}${path || "/"}`, number };
 }

@@ -1,15 +1,22 @@
 #include "agent/assembly.h"
 
+#include "agent/llm_agent.h"
+#include "agent/mcp_host.h"
+#include "agent/memory_guard.h"
 #include "agent/orchestrate.h"
-#include "base/log.h"
-#include "os/host.h"
+#include "agent/agent_watch.h"
+#include "agent/tool.h"
 
 struct Assembly {
     AssemblyOptions options;
     const AgentConfig *config;
     Runner *runner;
     StateCache *states;
-    const Clock *clock;
+    ToolSet *tools;
+    LlmHost *llm;        // NULL while no agent needs one
+    McpHost *mcp;        // NULL where no server is configured
+    AgentWatch *watch;   // NULL without monitoring
+    MemoryGuard *memory; // NULL without a limit
     bool started;
 };
 
@@ -21,6 +28,16 @@ Runner *assembly_runner(Assembly *assembly)
 StateCache *assembly_states(Assembly *assembly)
 {
     return assembly->states;
+}
+
+ToolSet *assembly_tools(Assembly *assembly)
+{
+    return assembly->tools;
+}
+
+LlmClientStats assembly_llm_stats(const Assembly *assembly)
+{
+    return assembly->llm ? llm_host_stats(assembly->llm) : (LlmClientStats){0};
 }
 
 const AgentConfig *assembly_config(const Assembly *assembly)
@@ -64,6 +81,29 @@ static int run_null(AgentContext *ctx, const Event *event, State *state)
     return 0;
 }
 
+static int make_llm(Assembly *a, const ConfigAgent *agent, AgentSpec *spec, Err *e)
+{
+    int rc = a->llm ? 0 : llm_host_create(a->config, a->tools, &a->llm, e);
+    return rc != 0 ? rc : llm_agent_make(a->llm, agent, spec, e);
+}
+
+static int add_tools(Assembly *a, Err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; i < a->config->tool_count && rc == 0; i++) {
+        const ConfigTool *tool = &a->config->tools[i];
+        if (tool->library.len > 0 && a->options.library_tool) {
+            rc = a->options.library_tool(tool, a->tools, e);
+        } else {
+            rc = err_set(e, ERR_UNSUPPORTED, "tools of this kind cannot be used here");
+        }
+        if (rc != 0) {
+            (void)err_wrap(e, "tool \"%.*s\"", SLICE_FMT(tool->name));
+        }
+    }
+    return rc;
+}
+
 static int fill_agent(Assembly *a, const ConfigAgent *agent, AgentSpec *spec, Err *e)
 {
     switch (agent->kind) {
@@ -74,8 +114,8 @@ static int fill_agent(Assembly *a, const ConfigAgent *agent, AgentSpec *spec, Er
         return a->options.library_agent
                    ? a->options.library_agent(agent, spec, e)
                    : err_set(e, ERR_UNSUPPORTED, "agents in shared libraries cannot be used here");
-    case AGENT_KIND_SCRIPT:
-    case AGENT_KIND_LLM: break;
+    case AGENT_KIND_LLM: return make_llm(a, agent, spec, e);
+    case AGENT_KIND_SCRIPT: break;
     }
     return err_set(e, ERR_UNSUPPORTED, "agents of this kind cannot be used in this build");
 }
@@ -245,16 +285,19 @@ int assembly_create(const AssemblyOptions *options, Assembly **ret_assembly, Err
         .sessions_max = (size_t)a->config->memory.state_cache_size,
         .ttl_ns = a->config->memory.state_cache_ttl_ns,
     });
+    a->tools = tool_set_create(&(ToolSetOptions){0});
     RunnerOptions runner = runner_options(options);
     int rc = runner_create(&runner, &a->runner, e);
-    if (rc == 0) {
-        rc = add_hooks(a, e);
-    }
+    rc = rc == 0 ? add_hooks(a, e) : rc;
+    rc = rc == 0 ? add_tools(a, e) : rc;
     for (size_t i = 0; i < a->config->agent_count && rc == 0; i++) {
         rc = add_agent(a, &a->config->agents[i], e);
     }
     rc = rc == 0 ? add_edges(a, e) : rc;
     rc = rc == 0 ? add_orchestration(a, e) : rc;
+    if (rc == 0 && !options->without_monitoring) {
+        rc = agent_watch_create(&a->config->monitoring, a->runner, a->llm, &a->watch, e);
+    }
     if (rc != 0) {
         assembly_destroy(a);
         return rc;
@@ -263,16 +306,37 @@ int assembly_create(const AssemblyOptions *options, Assembly **ret_assembly, Err
     return 0;
 }
 
+// Servers are asked for their tools before the first event, so that an agent never runs without
+// what its configuration gives it.
 int assembly_start(Assembly *assembly, Err *e)
 {
-    int rc = runner_start(assembly->runner, e);
-    assembly->started = rc == 0;
-    return rc;
+    int rc = mcp_host_open(assembly->config, &assembly->mcp, e);
+    if (rc != 0 || (rc = mcp_host_add_tools(assembly->mcp, assembly->tools, e)) != 0) {
+        return rc;
+    }
+    if ((rc = runner_start(assembly->runner, e)) != 0) {
+        return rc;
+    }
+    assembly->started = true;
+    if (assembly->config->runtime.memory_limit > 0 &&
+        (rc = memory_guard_start(assembly->runner, assembly->config->runtime.memory_limit,
+                                 &assembly->memory, e)) != 0) {
+        return rc;
+    }
+    return agent_watch_start(assembly->watch, e);
+}
+
+unsigned assembly_monitor_port(const Assembly *assembly)
+{
+    return agent_watch_port(assembly->watch);
 }
 
 size_t assembly_stop(Assembly *assembly, int64_t drain_ns)
 {
     assembly->started = false;
+    agent_watch_stop(assembly->watch);
+    memory_guard_stop(assembly->memory);
+    assembly->memory = NULL;
     return runner_stop(assembly->runner, drain_ns);
 }
 
@@ -282,7 +346,13 @@ void assembly_destroy(Assembly *assembly)
         if (assembly->started) {
             (void)assembly_stop(assembly, 0);
         }
+        // Clients of providers are parts of the shards' loops, so they go first.
+        llm_host_destroy(assembly->llm);
+        agent_watch_stop(assembly->watch); // that was never started, too
         runner_destroy(assembly->runner);
+        agent_watch_destroy(assembly->watch);
+        tool_set_destroy(assembly->tools);
+        mcp_host_close(assembly->mcp);
         state_cache_destroy(assembly->states);
         free(assembly);
     }

@@ -18,6 +18,8 @@
 #include "agent/config.h"
 #include "agent/runner.h"
 #include "agent/state_cache.h"
+#include "agent/tool.h"
+#include "llm/client.h"
 
 typedef struct Assembly Assembly;
 
@@ -28,6 +30,8 @@ typedef struct AssemblyOptions {
     // Makes an agent of a shared library: fills run, self and destroy. The public API's types are
     // not known down here. NULL: such agents are refused.
     int (*library_agent)(const ConfigAgent *agent, AgentSpec *spec, Err *e);
+    // Adds a tool of a shared library; NULL as above.
+    int (*library_tool)(const ConfigTool *tool, ToolSet *tools, Err *e);
     bool without_monitoring; // no port is opened, whatever the configuration says
     ManualClock *manual;     // single-threaded, for tests
 } AssemblyOptions;
@@ -39,7 +43,14 @@ void assembly_destroy(Assembly *assembly); // stops it if need be; NULL is fine
 
 Runner *assembly_runner(Assembly *assembly);
 StateCache *assembly_states(Assembly *assembly);
+// For tools of one's own; complete before the start.
+ToolSet *assembly_tools(Assembly *assembly);
+// What calls to providers did; only while the runner does not run.
+LlmClientStats assembly_llm_stats(const Assembly *assembly);
 const AgentConfig *assembly_config(const Assembly *assembly);
+
+// Of [monitoring], once started; 0: there is none.
+unsigned assembly_monitor_port(const Assembly *assembly);
 
 MUST_USE int assembly_start(Assembly *assembly, Err *e);
 // As runner_stop.

@@ -218,6 +218,7 @@ static int read_sections(Arena *arena, const Doc *root, AgentConfig *config, Err
         rc = fields_read(arena, plain[i].table, doc_get(root, slice_from_cstr(name)), plain[i].into,
                          e);
     }
+    config->monitoring.given = doc_get(root, SLICE("monitoring")) != NULL;
     config->llm = doc_get(root, SLICE("llm"));
     if (rc != 0 || (config->llm && (rc = doc_expect(config->llm, DOC_OBJECT, "llm", e)) != 0) ||
         (rc = read_agents(arena, root, config, e)) != 0 ||

@@ -45,6 +45,7 @@ typedef struct ConfigPerformance {
 } ConfigPerformance;
 
 typedef struct ConfigMonitoring {
+    bool given; // without the section no port is opened
     bool enable_metrics;
     int64_t metrics_interval_ns;
     bool enable_profiling;

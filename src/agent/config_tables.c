@@ -91,7 +91,7 @@ const FieldTable CONFIG_PERFORMANCE = TABLE("performance", PERFORMANCE);
 
 static const Field MONITORING[] = {
     BOOL_FIELD(ConfigMonitoring, enable_metrics, "enable_metrics", true,
-               "Serve /metrics and /healthz on the profile port, and export to `otlp_endpoint`."),
+               "Where the section stands: serve /metrics on the profile port, and export."),
     TIME_FIELD(ConfigMonitoring, metrics_interval_ns, "metrics_interval", 100 * MS, HOUR, 10 * SEC,
                "How often live figures are gathered and exported."),
     BOOL_FIELD(ConfigMonitoring, enable_profiling, "enable_profiling", false,

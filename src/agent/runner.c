@@ -409,6 +409,10 @@ static int send_outside(Runner *runner, const EventSpec *spec, Delivery *d, When
     if (counter_get(&runner->open) <= 0) {
         return closed(runner, e);
     }
+    if (flag_is_set(&runner->shedding)) {
+        (void)counter_add(&runner->outside_shed, 1);
+        return err_set(e, ERR_FULL, "new events are shed: the process is over its memory limit");
+    }
     d->now_ns = runner_now(runner);
     d->id = runner_next_id(runner);
     int rc = delivery_check(runner, spec, NULL, d, e);
@@ -433,6 +437,15 @@ static int send_outside(Runner *runner, const EventSpec *spec, Delivery *d, When
         }
     }
     return 0;
+}
+
+void runner_shed(Runner *runner, bool shed)
+{
+    if (shed) {
+        flag_set(&runner->shedding);
+    } else {
+        flag_clear(&runner->shedding);
+    }
 }
 
 int runner_emit(Runner *runner, const EventSpec *spec, Err *e)

@@ -124,6 +124,9 @@ bool runner_kill_one(Runner *runner, unsigned shard, uint64_t pick);
 // 0 means accepted. ERR_NOT_FOUND, ERR_LIMIT, ERR_CLOSED (not started, or stopping), ERR_FULL (shed
 // and counted); OVERFLOW_BLOCK makes the thread wait to the event's deadline: ERR_TIMEOUT.
 MUST_USE int runner_emit(Runner *runner, const EventSpec *spec, Err *e);
+// While set, events from outside are shed: ERR_FULL, and counted. What runs goes on, and may emit.
+// Any thread.
+void runner_shed(Runner *runner, bool shed);
 // Emits and waits for the answer.
 MUST_USE int runner_call(Runner *runner, const EventSpec *spec, const State *state,
                          AgentResult *ret_result, Err *e);

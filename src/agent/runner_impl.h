@@ -304,6 +304,7 @@ struct Runner {
     Counter open; // above 0: takes events from outside
     Flag ending;  // threads return
     bool failed_start;
+    Flag shedding; // events from outside are not accepted
     Counter outside_ids, outside_shed, outside_refused, outside_accepted, outside_letters,
         outside_letters_lost;
     Slice dead_letter_name;

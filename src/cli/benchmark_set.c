@@ -1,12 +1,15 @@
 #include "cli/benchmark_set.h"
 
+#include "agent/assembly.h"
 #include "agent/benchmark.h"
-#include "base/json_write.h"
+#include "llm/fake.h"
 
 enum { TOOLS = 5, STREAM_ITEMS = 100, STOP_SECONDS = 5 };
 
 struct BenchmarkSet {
-    Runner *runner;
+    FakeLlm *fake;
+    Assembly *assembly;
+    Runner *runner; // the assembly's
 };
 
 typedef struct Workload {
@@ -18,7 +21,30 @@ static const Workload WORKLOADS[] = {
     {"single agent: one event read as JSON and answered", "single"},
     {"multi-agent: five agents one after the other, one state", "multi"},
     {"streaming: 100 items an answer", "streaming"},
+    {"model: one agent on fake-llm, a request over HTTP for each event", "model"},
+    {"team of models: three agents on fake-llm, one after the other", "team"},
 };
+
+// The models answer at once, so what is measured is the runtime, the client and HTTP. The cache is
+// off: equal questions would be answered from memory.
+static const char CONFIG[] = "[llm.openai]\n"
+                             "base_url = \"http://127.0.0.1:%u/v1\"\n"
+                             "model = \"fake\"\n"
+                             "[llm.cache]\n"
+                             "enabled = false\n"
+                             "[agents.model]\n"
+                             "llm = \"openai\"\n"
+                             "system_prompt = \"Answer in one word.\"\n"
+                             "[agents.planner]\n"
+                             "llm = \"openai\"\n"
+                             "[agents.analyst]\n"
+                             "llm = \"openai\"\n"
+                             "[agents.critic]\n"
+                             "llm = \"openai\"\n"
+                             "[orchestration]\n"
+                             "name = \"team\"\n"
+                             "mode = \"sequential\"\n"
+                             "agents = [\"planner\", \"analyst\", \"critic\"]\n";
 
 // Reads the question as JSON, writes to the state and answers: what an agent does at least.
 static int run_single(AgentContext *ctx, const Event *event, State *state)
@@ -73,22 +99,47 @@ static int add(Runner *runner, const char *name, AgentRunFn *run, Err *e)
                            e);
 }
 
-int benchmark_set_create(Arena *arena, BenchmarkSet **ret_set, Err *e)
+static int add_agents(Runner *runner, Err *e)
 {
-    BenchmarkSet *set = ARENA_NEW(arena, BenchmarkSet);
-    int rc = runner_create(&(RunnerOptions){.event_timeout_ns = 30 * NS_PER_S}, &set->runner, e);
-    if (rc != 0) {
-        return rc;
-    }
-    rc = add(set->runner, "single", run_single, e);
-    rc = rc == 0 ? add(set->runner, "multi", run_multi, e) : rc;
-    rc = rc == 0 ? add(set->runner, "streaming", run_streaming, e) : rc;
+    int rc = add(runner, "single", run_single, e);
+    rc = rc == 0 ? add(runner, "multi", run_multi, e) : rc;
+    rc = rc == 0 ? add(runner, "streaming", run_streaming, e) : rc;
     for (int i = 0; i < TOOLS && rc == 0; i++) {
         char name[16];
         (void)snprintf(name, sizeof name, "step-%d", i);
-        rc = add(set->runner, name, run_step, e);
+        rc = add(runner, name, run_step, e);
     }
-    rc = rc == 0 ? runner_start(set->runner, e) : rc;
+    return rc;
+}
+
+static int assemble(Arena *arena, BenchmarkSet *set, Err *e)
+{
+    const Doc *root = NULL;
+    const AgentConfig *config = NULL;
+    NetAddr addr = fake_llm_addr(set->fake);
+    Slice toml = arena_printf(arena, CONFIG, net_addr_port(&addr));
+    DocOptions options = {.format = DOC_FORMAT_TOML, .source = "the standard set"};
+    int rc = doc_parse(arena, toml, &options, &root, e);
+    if (rc != 0 || (rc = agent_config_read(arena, root, &config, e)) != 0) {
+        return rc;
+    }
+    rc = assembly_create(&(AssemblyOptions){.config = config, .without_monitoring = true},
+                         &set->assembly, e);
+    if (rc != 0) {
+        return rc;
+    }
+    set->runner = assembly_runner(set->assembly);
+    rc = add_agents(set->runner, e);
+    return rc != 0 ? rc : assembly_start(set->assembly, e);
+}
+
+int benchmark_set_create(Arena *arena, BenchmarkSet **ret_set, Err *e)
+{
+    BenchmarkSet *set = ARENA_NEW(arena, BenchmarkSet);
+    int rc = fake_llm_start(&(FakeLlmOptions){.threads = 1}, &set->fake, e);
+    if (rc == 0) {
+        rc = assemble(arena, set, e);
+    }
     if (rc != 0) {
         benchmark_set_destroy(set);
         return rc;
@@ -100,8 +151,11 @@ int benchmark_set_create(Arena *arena, BenchmarkSet **ret_set, Err *e)
 void benchmark_set_destroy(BenchmarkSet *set)
 {
     if (set) {
-        (void)runner_stop(set->runner, STOP_SECONDS * NS_PER_S);
-        runner_destroy(set->runner);
+        if (set->assembly) {
+            (void)assembly_stop(set->assembly, STOP_SECONDS * NS_PER_S);
+        }
+        assembly_destroy(set->assembly);
+        fake_llm_stop(set->fake);
     }
 }
 

@@ -281,6 +281,10 @@ static int serve(Serving *s, const OptionSet *set, Err *e)
     char text[NET_ADDR_TEXT_MAX];
     net_addr_print(&addr, text);
     app_say(s->app, "agents at http://%s/agents", text);
+    if (assembly_monitor_port(s->assembly) > 0) {
+        app_say(s->app, "metrics at http://127.0.0.1:%u/metrics",
+                assembly_monitor_port(s->assembly));
+    }
     if (option_given(set, "duration")) {
         int64_t end_ns = loop_clock(s->loop) + option_int(set, "duration");
         while (s->signals_seen == 0 && loop_clock(s->loop) < end_ns) {

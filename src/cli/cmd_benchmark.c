@@ -5,6 +5,7 @@
 #include "base/json_write.h"
 #include "cli/agent_client.h"
 #include "cli/benchmark_set.h"
+#include "prof/profiler.h"
 
 // What the guide's command line asks for where it does not say it.
 #define DURATION_DEFAULT (10 * NS_PER_SECOND)
@@ -112,13 +113,33 @@ static int run_benchmark(App *app, const OptionSet *set, Err *e)
 {
     Measuring m = {.app = app, .set = set, .json = option_flag(set, "json")};
     m.w = json_writer(&app->out, 2);
-    int rc = run_measurement(&m, e);
-    if (rc != 0) {
+    Profiler *profiler = NULL;
+    bool profiled = option_given(set, "profile");
+    if (profiled != option_given(set, "output")) {
+        return err_set(e, ERR_ARG, "--profile and --output go together");
+    }
+    int rc = 0;
+    if (profiled) {
+        ProfileKind kind = option_int(set, "profile") == 0 ? PROFILE_CPU : PROFILE_HEAP;
+        rc = profiler_start(&(ProfilerOptions){.kind = kind}, &profiler, e);
+    }
+    if (rc != 0 || (rc = run_measurement(&m, e)) != 0) {
+        if (profiler) {
+            profile_destroy(profiler_stop(profiler));
+        }
         return rc;
+    }
+    if (profiled) {
+        const char *path = arena_cstr(app->arena, option_string(set, "output"));
+        if ((rc = profiler_save(profiler, path, e)) != 0) {
+            return rc;
+        }
+        app_say(app, "profile written to %s (go tool pprof %s)", path, path);
     }
     return EXIT_PASS;
 }
 
+static const char *const PROFILES[] = {"cpu", "memory", NULL};
 static const Option OPTIONS[] = {
     {.name = "duration",
      .short_name = 'd',
@@ -154,11 +175,24 @@ static const Option OPTIONS[] = {
      .kind = OPTION_STRING,
      .metavar = "JSON",
      .help = "What each request carries."},
+    {.name = "profile",
+     .kind = OPTION_CHOICE,
+     .choices = PROFILES,
+     .section = "Profiling",
+     .help = "Profile this program meanwhile."},
+    {.name = "output",
+     .short_name = 'o',
+     .kind = OPTION_STRING,
+     .metavar = "FILE",
+     .section = "Profiling",
+     .help = "Where the profile goes: pprof, or a flame graph where the name ends in .svg."},
     OPTION_JSON,
 };
 static const Example EXAMPLES[] = {
     {"perfwright benchmark --duration 60s --concurrent-users 10", "The standard set."},
     {"perfwright benchmark --agent myagent --requests 1000", "One agent of agents.toml."},
+    {"perfwright benchmark --profile memory --output profile.mem", "With a profile of memory."},
+    {"perfwright benchmark --profile cpu --output cpu.svg", "With a flame graph."},
 };
 static const Verb VERB = {
     .name = "benchmark",

@@ -1,0 +1,26 @@
+// The MCP servers of a configuration as tools of its agents. One thread has the connections of the
+// whole process, so that a server that is a program is started once and not once a shard; a tool's
+// call is handed to it and parks the shard's fiber until the answer is back.
+//
+//     rc = mcp_host_open(config, &host, e);            // NULL where no server is configured
+//     rc = mcp_host_add_tools(host, tools, e);         // asks the servers what they have
+//     ... tool_call(tools, &(ToolRequest){.name = SLICE("files_read"), ...}) ...
+//     mcp_host_close(host);                            // no call is under way
+//
+// A server's tools are called SERVER_TOOL; characters that no provider takes in a name become "_".
+#ifndef AGENT_MCP_HOST_H
+#define AGENT_MCP_HOST_H
+
+#include "agent/config.h"
+#include "agent/tool.h"
+
+typedef struct McpHost McpHost;
+
+enum { MCP_HOST_RESULT_MAX = 16 << 20 };
+
+MUST_USE int mcp_host_open(const AgentConfig *config, McpHost **ret_host, Err *e);
+void mcp_host_close(McpHost *host); // NULL is fine
+// Blocks until every server answered. ERR_* with the server's name.
+MUST_USE int mcp_host_add_tools(McpHost *host, ToolSet *tools, Err *e);
+
+#endif
