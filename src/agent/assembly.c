@@ -1,5 +1,6 @@
 #include "agent/assembly.h"
 
+#include "agent/js_agent.h"
 #include "agent/llm_agent.h"
 #include "agent/mcp_host.h"
 #include "agent/memory_guard.h"
@@ -87,15 +88,91 @@ static int make_llm(Assembly *a, const ConfigAgent *agent, AgentSpec *spec, Err 
     return rc != 0 ? rc : llm_agent_make(a->llm, agent, spec, e);
 }
 
+// "conf/agents/a.js" is the entry a.js, whose imports may not leave conf/agents.
+static const char *split_script(Arena *arena, Slice path, const char **ret_root)
+{
+    size_t slash = path.len;
+    while (slash > 0 && path.ptr[slash - 1] != '/') {
+        slash--;
+    }
+    *ret_root = slash > 0 ? arena_cstr(arena, slice_sub(path, 0, slash)) : ".";
+    return arena_cstr(arena, slice_sub(path, slash, path.len));
+}
+
+static ScriptLimits script_limits(const Assembly *a)
+{
+    const ConfigRuntime *r = &a->config->runtime;
+    return (ScriptLimits){
+        .heap_bytes = (size_t)r->js_heap_limit,
+        .gc_threshold_bytes = (size_t)r->js_gc_threshold,
+        .cpu_ns = r->js_cpu_limit_ns,
+    };
+}
+
+static int ask_model(void *arg, AgentContext *ctx, Slice request, Buf *answer, Err *e)
+{
+    Assembly *a = arg;
+    return a->llm ? llm_host_ask(a->llm, ctx, request, answer, e)
+                  : err_set(e, ERR_UNSUPPORTED, "the configuration has no [llm.NAME] section");
+}
+
+static int make_script(Assembly *a, const ConfigAgent *agent, AgentSpec *spec, Err *e)
+{
+    Arena *arena = arena_create(1 << 20);
+    JsOptions options = {
+        .limits = script_limits(a),
+        .tools = a->tools,
+        .parallel_tools = (size_t)agent->parallel_tools,
+        .llm = ask_model,
+        .llm_arg = a,
+    };
+    options.entry = split_script(arena, agent->script, &options.root);
+    if (agent->js_heap_limit > 0) {
+        options.limits.heap_bytes = (size_t)agent->js_heap_limit;
+    }
+    if (agent->js_cpu_limit_ns > 0) {
+        options.limits.cpu_ns = agent->js_cpu_limit_ns;
+    }
+    int rc = a->config->llm && !a->llm ? llm_host_create(a->config, a->tools, &a->llm, e) : 0;
+    rc = rc == 0 ? js_agent_create(&options, spec, e) : rc;
+    arena_destroy(arena);
+    return rc;
+}
+
+static int add_script_tool(Assembly *a, const ConfigTool *tool, Err *e)
+{
+    Arena *arena = arena_create(4 << 20);
+    Buf schema = buf_create(1 << 20);
+    if (tool->schema) {
+        JsonWriter w = json_writer(&schema, 0);
+        doc_write(&w, tool->schema);
+    }
+    JsOptions options = {
+        .limits = script_limits(a),
+        .tools = a->tools,
+        .description = tool->description,
+        .schema = buf_slice(&schema),
+        .result_bytes_max = (size_t)tool->max_result,
+        .timeout_ns = tool->timeout_ns,
+    };
+    options.entry = split_script(arena, tool->script, &options.root);
+    int rc = js_tool_add(a->tools, tool->name, &options, e);
+    buf_done(&schema);
+    arena_destroy(arena);
+    return rc;
+}
+
 static int add_tools(Assembly *a, Err *e)
 {
     int rc = 0;
     for (size_t i = 0; i < a->config->tool_count && rc == 0; i++) {
         const ConfigTool *tool = &a->config->tools[i];
-        if (tool->library.len > 0 && a->options.library_tool) {
+        if (tool->script.len > 0) {
+            rc = add_script_tool(a, tool, e);
+        } else if (a->options.library_tool) {
             rc = a->options.library_tool(tool, a->tools, e);
         } else {
-            rc = err_set(e, ERR_UNSUPPORTED, "tools of this kind cannot be used here");
+            rc = err_set(e, ERR_UNSUPPORTED, "tools in shared libraries cannot be used here");
         }
         if (rc != 0) {
             (void)err_wrap(e, "tool \"%.*s\"", SLICE_FMT(tool->name));
@@ -115,7 +192,7 @@ static int fill_agent(Assembly *a, const ConfigAgent *agent, AgentSpec *spec, Er
                    ? a->options.library_agent(agent, spec, e)
                    : err_set(e, ERR_UNSUPPORTED, "agents in shared libraries cannot be used here");
     case AGENT_KIND_LLM: return make_llm(a, agent, spec, e);
-    case AGENT_KIND_SCRIPT: break;
+    case AGENT_KIND_SCRIPT: return make_script(a, agent, spec, e);
     }
     return err_set(e, ERR_UNSUPPORTED, "agents of this kind cannot be used in this build");
 }
