@@ -148,6 +148,36 @@ def test_monitoring(scratch):
     assert live[0] == 200, live
 
 
+def test_scripts(scratch):
+    """Agents and tools in JavaScript, and the limits that [runtime] sets for them."""
+    (scratch / "count.js").write_text(
+        "export default function (event, state, ctx) {\n"
+        "  const n = (state.get('n') ?? 0) + 1; state.set('n', n); return {n}; }\n")
+    (scratch / "loop.js").write_text("export default function () { for (;;) {} }\n")
+    (scratch / "large.js").write_text(
+        "export default function (event) {\n"
+        "  const all = []; for (let i = 0; i < event.data; i++) all.push('x'.repeat(1000) + i);\n"
+        "  return all.length; }\n")
+    config = scratch / "scripts.toml"
+    agents = "".join(f'[agents.{n}]\nscript = "{n}.js"\n' for n in ("count", "loop", "large"))
+
+    def emit(runtime, agent, data="null", code=0):
+        config.write_text(runtime + agents)
+        return run("agent", "emit", config, agent, data, code=code)
+
+    assert emit("", "count")[0] == '{"n":1}\n'
+    # Stopped by the processor's time, long before the deadline of the event.
+    error = emit('[runtime]\njs_cpu_limit = "50ms"\n[runner]\nevent_timeout = "1h"\n', "loop",
+                 code=None)[1]
+    assert "agent failed" in error, error
+    assert emit('[runtime]\njs_heap_limit = "64MiB"\njs_gc_threshold = "64KiB"\n', "large",
+                "10000")[0] == "10000\n"
+    assert "agent failed" in emit('[runtime]\njs_heap_limit = "2MiB"\n', "large", "10000",
+                                  code=None)[1]
+    (scratch / "count.js").write_text("export default function ( {")
+    assert "count.js:1" in run("agent", "validate", config, code=None)[1]
+
+
 def test_loadtest(port, scratch):
     out, _ = run("loadtest", "--url", f"http://127.0.0.1:{port}/agents/echo", "--method", "POST",
                  "--body", '{"data": 1}', "--vus", "2", "--iterations", "50", "--data", "isolated", "--ledger",
@@ -251,6 +281,7 @@ def main():
             test_what_is_kept(port)
             test_loadtest(port, scratch)
         test_monitoring(scratch)
+        test_scripts(scratch)
         test_agentcli(scratch)
         test_model_with_mcp_tools(scratch)
         assert "4 agents" not in run("agent", "validate", config)[0]
