@@ -110,6 +110,11 @@ void llm_host_collect(LlmHost *host, Collector *collector)
     llm_ledger_collect(host->ledger, collector);
 }
 
+const LlmConfig *llm_host_config(const LlmHost *host)
+{
+    return &host->config;
+}
+
 LlmBudget *llm_host_budget(LlmHost *host)
 {
     return host->run_budget;

@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include "agent/assembly.h"
+#include "agent/llm_impl.h"
+#include "llm/config.h"
 #include "llm/fake.h"
 
 typedef struct World {
@@ -208,6 +210,65 @@ static void test_connection_pooling(void **state)
     }
 }
 
+static void count_done(void *arg, AgentResult *result)
+{
+    (void)counter_add(arg, result->code == 0 ? 1 : 1000);
+}
+
+// [performance] pool_size: as many connections to a provider that does not say max_connections, and
+// no more, however many ask at once.
+static void test_pool_size(void **state)
+{
+    (void)state;
+    for (int size = 1; size <= 2; size++) {
+        char more[64];
+        (void)snprintf(more, sizeof more, "[performance]\npool_size = %d\n", size);
+        World *w =
+            world_open(&(Setup){.script = "latency: 20ms\nrules: [{text: yes}]", .more = more});
+        Counter done;
+        counter_init(&done, 0);
+        for (int i = 0; i < 6; i++) {
+            char question[16];
+            int len = snprintf(question, sizeof question, "%d", i);
+            EventSpec spec = {.target = SLICE("a"), .data = {question, (size_t)len}};
+            SubmitOptions submit = {.on_done = count_done, .arg = &done};
+            assert_int_equal(runner_submit(assembly_runner(w->assembly), &spec, &submit, NULL), 0);
+        }
+        (void)assembly_stop(w->assembly, 20 * NS_PER_S); // drains
+        w->stopped = true;
+        assert_int_equal(counter_get(&done), 6);
+        assert_int_equal(assembly_llm_stats(w->assembly).connections_opened, size);
+        world_close(w);
+    }
+}
+
+// The batching keys reach the client, where their effect is tested (llm/client_test.c).
+static void test_batching_keys(void **state)
+{
+    (void)state;
+    Arena *arena = arena_create(16 << 20);
+    const Doc *doc = NULL;
+    const AgentConfig *config = NULL;
+    LlmHost *host = NULL;
+    Err e = {0};
+    DocOptions options = {.format = DOC_FORMAT_TOML, .source = "x.toml"};
+    assert_int_equal(doc_parse(arena,
+                               SLICE("[llm.openai]\n[performance]\nenable_request_batching = true\n"
+                                     "batch_size = 7\nbatch_timeout = \"30ms\"\npool_size = 9\n"),
+                               &options, &doc, &e),
+                     0);
+    assert_int_equal(agent_config_read(arena, doc, &config, &e), 0);
+    assert_int_equal(llm_host_create(config, NULL, &host, &e), 0);
+    const LlmConfig *llm = llm_host_config(host);
+    assert_true(llm->batching);
+    assert_int_equal(llm->batch_size, 7);
+    assert_int_equal(llm->batch_timeout_ns, 30 * NS_PER_MS);
+    assert_int_equal(llm->pool_size, 9);
+    assert_false(llm->no_pooling);
+    llm_host_destroy(host);
+    arena_destroy(arena);
+}
+
 static void test_equal_requests_are_answered_from_the_cache(void **state)
 {
     (void)state;
@@ -283,6 +344,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conversations),
         cmocka_unit_test(test_connection_pooling),
+        cmocka_unit_test(test_pool_size),
+        cmocka_unit_test(test_batching_keys),
         cmocka_unit_test(test_equal_requests_are_answered_from_the_cache),
         cmocka_unit_test(test_streaming),
         cmocka_unit_test(test_what_is_wrong_is_said_before_anything_runs),

@@ -3,10 +3,14 @@
 #define AGENT_LLM_IMPL_H
 
 #include "agent/llm_agent.h"
+#include "llm/config.h"
 
 // The client of the shard that runs the handler, made when it is first wanted.
 MUST_USE int llm_host_client(LlmHost *host, const AgentContext *ctx, LlmClient **ret_client,
                              Err *e);
+// As read from [llm] and [performance].
+const LlmConfig *llm_host_config(const LlmHost *host);
+
 // What calls did, by provider and model; any thread.
 typedef struct LlmLedger LlmLedger;
 LlmLedger *llm_ledger_create(void);
