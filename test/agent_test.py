@@ -153,13 +153,16 @@ def test_scripts(scratch):
     (scratch / "count.js").write_text(
         "export default function (event, state, ctx) {\n"
         "  const n = (state.get('n') ?? 0) + 1; state.set('n', n); return {n}; }\n")
+    (scratch / "cycle.js").write_text(
+        "export default function () { for (let i = 0; i < 500; i++) { const a = {x: [1, 2, 3]};"
+        " a.self = a; } return 1; }\n")
     (scratch / "loop.js").write_text("export default function () { for (;;) {} }\n")
     (scratch / "large.js").write_text(
         "export default function (event) {\n"
         "  const all = []; for (let i = 0; i < event.data; i++) all.push('x'.repeat(1000) + i);\n"
         "  return all.length; }\n")
     config = scratch / "scripts.toml"
-    agents = "".join(f'[agents.{n}]\nscript = "{n}.js"\n' for n in ("count", "loop", "large"))
+    agents = "".join(f'[agents.{n}]\nscript = "{n}.js"\n' for n in ("count", "cycle", "loop", "large"))
 
     def emit(runtime, agent, data="null", code=0):
         config.write_text(runtime + agents)
@@ -172,6 +175,14 @@ def test_scripts(scratch):
     assert "agent failed" in error, error
     assert emit('[runtime]\njs_heap_limit = "64MiB"\njs_gc_threshold = "64KiB"\n', "large",
                 "10000")[0] == "10000\n"
+    # The more a script may allocate between two collections, the fewer there are.
+    pauses = []
+    for threshold in ("64KiB", "32MiB"):
+        config.write_text(f'[runtime]\njs_gc_threshold = "{threshold}"\n' + agents)
+        out = run("benchmark", "--agent", "cycle", "--requests", "200", "-c", "1", "--config", config,
+                  "--json")[0]
+        pauses.append(json.loads(out)["cycle"]["GCPauses"])
+    assert pauses[0] > pauses[1], pauses
     assert "agent failed" in emit('[runtime]\njs_heap_limit = "2MiB"\n', "large", "10000",
                                   code=None)[1]
     (scratch / "count.js").write_text("export default function ( {")

@@ -11,6 +11,7 @@
 struct Assembly {
     AssemblyOptions options;
     const AgentConfig *config;
+    Counter collections; // of JavaScript heaps
     Runner *runner;
     StateCache *states;
     ToolSet *tools;
@@ -34,6 +35,11 @@ StateCache *assembly_states(Assembly *assembly)
 ToolSet *assembly_tools(Assembly *assembly)
 {
     return assembly->tools;
+}
+
+uint64_t assembly_collections(void *assembly)
+{
+    return (uint64_t)counter_get(&((Assembly *)assembly)->collections);
 }
 
 LlmClientStats assembly_llm_stats(const Assembly *assembly)
@@ -125,6 +131,7 @@ static int make_script(Assembly *a, const ConfigAgent *agent, AgentSpec *spec, E
         .parallel_tools = (size_t)agent->parallel_tools,
         .llm = ask_model,
         .llm_arg = a,
+        .collections = &a->collections,
     };
     options.entry = split_script(arena, agent->script, &options.root);
     if (agent->js_heap_limit > 0) {
@@ -154,6 +161,7 @@ static int add_script_tool(Assembly *a, const ConfigTool *tool, Err *e)
         .schema = buf_slice(&schema),
         .result_bytes_max = (size_t)tool->max_result,
         .timeout_ns = tool->timeout_ns,
+        .collections = &a->collections,
     };
     options.entry = split_script(arena, tool->script, &options.root);
     int rc = js_tool_add(a->tools, tool->name, &options, e);

@@ -47,6 +47,8 @@ StateCache *assembly_states(Assembly *assembly);
 ToolSet *assembly_tools(Assembly *assembly);
 // What calls to providers did; only while the runner does not run.
 LlmClientStats assembly_llm_stats(const Assembly *assembly);
+// Collections of JavaScript heaps so far, as BenchmarkOptions.collections wants it; any thread.
+uint64_t assembly_collections(void *assembly);
 const AgentConfig *assembly_config(const Assembly *assembly);
 
 // Of [monitoring], once started; 0: there is none.

@@ -28,6 +28,7 @@
 
 #include "agent/agent.h"
 #include "agent/tool.h"
+#include "os/mpsc.h"
 #include "script/script.h"
 
 // Answers a request to a language model; both are JSON. Called on the handler's fiber, may park.
@@ -50,7 +51,8 @@ typedef struct JsOptions {
     Slice schema;
     size_t result_bytes_max;
     int64_t timeout_ns;
-    bool check_leaks; // tests
+    Counter *collections; // counts what the instances collected; NULL: nobody wants to know
+    bool check_leaks;     // tests
 } JsOptions;
 
 // Fills run, self and destroy of the spec. ERR_PARSE, ERR_NOT_FOUND (also: no default function),

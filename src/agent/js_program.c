@@ -9,6 +9,7 @@ struct JsProgram {
     ScriptProgram *script;
     size_t instances_max, idle_max;
     bool check_leaks;
+    Counter *collections;
     // Pools are found by their loop. Only a loop's own thread uses its pool; the lock is for the
     // table, which grows when a shard comes here for the first time.
     pthread_mutex_t lock;
@@ -76,6 +77,7 @@ int js_program_create(const JsOptions *options, const ScriptModule *const *modul
     p->instances_max = options->instances_max;
     p->idle_max = options->idle_max;
     p->check_leaks = options->check_leaks;
+    p->collections = options->collections;
     if (pthread_mutex_init(&p->lock, NULL) != 0) {
         die("no mutex");
     }
@@ -126,11 +128,18 @@ int js_program_borrow(JsProgram *program, int64_t deadline_ns, JsLoan *ret_loan,
     if (!ret_loan->pool) {
         return err_set(e, ERR_LIMIT, "a script runs on at most %d threads", LOOPS_MAX);
     }
-    return script_pool_borrow(ret_loan->pool, deadline_ns, &ret_loan->script, e);
+    int rc = script_pool_borrow(ret_loan->pool, deadline_ns, &ret_loan->script, e);
+    ret_loan->collections = program->collections;
+    ret_loan->collected = rc == 0 ? script_stats(ret_loan->script).collections : 0;
+    return rc;
 }
 
 void js_program_give(JsLoan *loan)
 {
+    if (loan->collections) {
+        uint64_t now = script_stats(loan->script).collections;
+        (void)counter_add(loan->collections, (long)(now - loan->collected));
+    }
     script_pool_give(loan->pool, loan->script);
 }
 

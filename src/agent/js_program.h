@@ -21,6 +21,8 @@ void js_program_destroy(JsProgram *program);
 typedef struct JsLoan {
     ScriptPool *pool;
     Script *script;
+    Counter *collections; // NULL: not counted
+    uint64_t collected;   // before the loan
 } JsLoan;
 
 // An instance for the running fiber's loop. Any thread.

@@ -45,5 +45,6 @@ PwResult *api_result_take(AgentResult *result);
 int api_library_agent(const ConfigAgent *agent, AgentSpec *spec, Err *e);
 
 Runner *api_runner(const PwRunner *runner);
+Assembly *api_assembly(const PwRunner *runner);
 
 #endif

@@ -63,6 +63,8 @@ int pw_benchmark(PwRunner *runner, const PwBenchmarkOptions *options, PwMetrics 
         .users = o.users,
         .requests = o.requests,
         .duration_ns = o.duration_ns,
+        .collections = assembly_collections,
+        .collections_arg = api_assembly(runner),
     };
     BenchmarkMetrics metrics;
     Err e = {0};

@@ -29,6 +29,11 @@ const char *pw_version(void)
     return API_VERSION;
 }
 
+Assembly *api_assembly(const PwRunner *runner)
+{
+    return runner->assembly;
+}
+
 Runner *api_runner(const PwRunner *runner)
 {
     return assembly_runner(runner->assembly);

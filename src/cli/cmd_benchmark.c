@@ -64,6 +64,8 @@ static int measure_agent(Measuring *m, Err *e)
     BenchmarkOptions options = benchmark_options(m->set);
     options.runner = assembly_runner(assembly);
     options.agent = agent;
+    options.collections = assembly_collections;
+    options.collections_arg = assembly;
     if ((rc = assembly_start(assembly, e)) == 0) {
         rc = measure(m, arena_cstr(m->app->arena, agent), &options, e);
         (void)assembly_stop(assembly, 0);

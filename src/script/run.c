@@ -44,7 +44,8 @@ static void collect_if_due(Script *s)
     s->stats.collections++;
     size_t grow = s->heap_bytes / 100 * (size_t)l->gc_percent;
     s->gc_at_bytes = s->heap_bytes + (grow > l->gc_threshold_bytes ? grow : l->gc_threshold_bytes);
-    JS_SetGCThreshold(s->rt, s->gc_at_bytes);
+    // The engine collects by itself, within a call, only when the heap grew by twice as much.
+    JS_SetGCThreshold(s->rt, 2 * s->gc_at_bytes - s->heap_bytes);
 }
 
 void script_end(Script *s, int rc)
