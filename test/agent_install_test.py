@@ -68,6 +68,25 @@ def main():
                      "--session", "s", env=env, cwd=scratch)
         assert answer == '{"greeting": "Ada", "number": 1}\n', answer
 
+        # A tool in C, called by an agent in JavaScript.
+        run("cc", "-std=c11", *warnings, *extra, "-shared", "-fPIC", "-o", root / "libadd.so",
+            EXAMPLES / "tool.c", *flags, env=env)
+        (root / "sum.js").write_text(
+            "export default (event, state, ctx) => ctx.tool('add', event.data);")
+        (root / "tool.toml").write_text("""
+[tools.add]
+library = "./libadd.so"
+schema = { type = "object", properties = { a = { type = "integer" }, b = { type = "integer" } },
+  required = ["a", "b"] }
+[agents.sum]
+script = "sum.js"
+""".replace(",\n  required", ", required"))
+        assert run(program, "agent", "emit", root / "tool.toml", "sum", '{"a":2,"b":40}',
+                   env=env) == '{"sum":42}\n'
+        bad = subprocess.run([program, "agent", "emit", root / "tool.toml", "sum", '{"a":2}'],
+                             capture_output=True, text=True, env=env, timeout=60)
+        assert bad.returncode != 0 and '"b"' in bad.stderr, bad.stderr
+
         bad = subprocess.run([program, "agent", "emit", root / "agents.toml", "greeter", "7"],
                              capture_output=True, text=True, env=env, timeout=60)
         assert bad.returncode != 0 and "send a name as JSON text" in bad.stderr, bad.stderr

@@ -234,6 +234,22 @@ PW_API int pw_state_set_text(PwState *state, const char *key, const char *text, 
 PW_API int pw_state_remove(PwState *state, const char *key);
 PW_API size_t pw_state_count(const PwState *state);
 
+/* ---- tools: functions with a JSON schema, which models and JavaScript agents call by name
+ *
+ * A shared library with `int pw_tool_call(PwToolCall *call, PwError *error)` is a tool that a
+ * configuration names with [tools.NAME] library = "./libtool.so" and a schema. Arguments were
+ * checked against the schema. It returns 0 after pw_tool_return, or pw_tool_fail's code. */
+
+typedef struct PwToolCall PwToolCall;
+typedef int PwToolFn(PwToolCall *call, PwError *error);
+
+/* The arguments as a JSON object; a NUL follows that the length does not count. */
+PW_API const char *pw_tool_args(const PwToolCall *call, size_t *ret_length);
+/* The whole result, JSON. PW_ERR_LIMIT past the tool's max_result, PW_ERR_PARSE. */
+PW_API int pw_tool_return(PwToolCall *call, const char *json, size_t length, PwError *error);
+/* Returns `code` and says why, to whoever called: a model reads it and may do better. */
+PW_API int pw_tool_fail(PwError *error, int code, const char *format, ...) PW_PRINTF_LIKE(3, 4);
+
 #ifdef __cplusplus
 }
 #endif

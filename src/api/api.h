@@ -43,6 +43,10 @@ PwResult *api_result_take(AgentResult *result);
 
 // For AssemblyOptions.library_agent.
 int api_library_agent(const ConfigAgent *agent, AgentSpec *spec, Err *e);
+int api_library_tool(const ConfigTool *tool, ToolSet *tools, Err *e);
+// Opens a library and finds its function; `symbol` empty: `fallback`.
+MUST_USE int api_open(Slice path, Slice symbol, const char *fallback, void **ret_library,
+                      void **ret_symbol, Err *e);
 
 Runner *api_runner(const PwRunner *runner);
 Assembly *api_assembly(const PwRunner *runner);

@@ -141,20 +141,30 @@ void *pw_self(const PwContext *ctx)
     return ((const ApiAgent *)agent_self(context_of(ctx)))->self;
 }
 
-int api_library_agent(const ConfigAgent *agent, AgentSpec *spec, Err *e)
+int api_open(Slice path, Slice symbol, const char *fallback, void **ret_library, void **ret_symbol,
+             Err *e)
 {
-    char path[4096], symbol[256];
-    Slice name = agent->symbol.len > 0 ? agent->symbol : SLICE("pw_agent_run");
-    if (agent->library.len >= sizeof path || name.len >= sizeof symbol) {
+    char file[4096], name[256];
+    symbol = symbol.len > 0 ? symbol : slice_from_cstr(fallback);
+    if (path.len >= sizeof file || symbol.len >= sizeof name) {
         return err_set(e, ERR_LIMIT, "the path or symbol is too long");
     }
-    (void)snprintf(path, sizeof path, "%.*s", SLICE_FMT(agent->library));
-    (void)snprintf(symbol, sizeof symbol, "%.*s", SLICE_FMT(name));
-    void *library = NULL, *found = NULL;
-    int rc = library_open(path, &library, e);
-    if (rc == 0 && (rc = library_find(library, symbol, &found, e)) != 0) {
+    (void)snprintf(file, sizeof file, "%.*s", SLICE_FMT(path));
+    (void)snprintf(name, sizeof name, "%.*s", SLICE_FMT(symbol));
+    void *library = NULL;
+    int rc = library_open(file, &library, e);
+    if (rc == 0 && (rc = library_find(library, name, ret_symbol, e)) != 0) {
         library_close(library);
+    } else if (rc == 0) {
+        *ret_library = library;
     }
+    return rc;
+}
+
+int api_library_agent(const ConfigAgent *agent, AgentSpec *spec, Err *e)
+{
+    void *library = NULL, *found = NULL;
+    int rc = api_open(agent->library, agent->symbol, "pw_agent_run", &library, &found, e);
     if (rc != 0) {
         return rc;
     }
@@ -265,6 +275,7 @@ int pw_runner_create(const PwRunnerOptions *options, PwRunner **ret_runner, PwEr
             .shards = o.shards,
             .event_timeout_ns = o.event_timeout_ns,
             .library_agent = api_library_agent,
+            .library_tool = api_library_tool,
             // A library opens no port that nobody asked for.
             .without_monitoring = !o.config_file && !o.config_text,
         };

@@ -17,6 +17,7 @@ int cli_assemble(App *app, const char *path, bool serving, Assembly **ret_assemb
     return rc != 0 ? rc
                    : assembly_create(&(AssemblyOptions){.config = config,
                                                         .library_agent = api_library_agent,
+                                                        .library_tool = api_library_tool,
                                                         .without_monitoring = !serving},
                                      ret_assembly, e);
 }
