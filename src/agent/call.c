@@ -16,13 +16,18 @@ enum {
 
 // ---- places
 
+static void release_place(AgentContext *ctx)
+{
+    if (ctx->has_place) {
+        ctx->has_place = false;
+        slot_release(ctx->shard, ctx->job->slot);
+    }
+}
+
 void context_leave_place(AgentContext *ctx, bool root)
 {
     Shard *shard = ctx->shard;
-    if (ctx->has_place) {
-        ctx->has_place = false;
-        slot_release(shard, ctx->job->slot);
-    }
+    release_place(ctx);
     if (root && ctx->job->level != LEVEL_CALL) {
         shard->roots_running--;
         shard_wake_pump(shard);
@@ -303,44 +308,63 @@ static int check_depth(const AgentContext *ctx, const AgentDef *def, Err *e)
                    ctx->job->slot->def->name, def->name, ctx->job->event.depth, max);
 }
 
-int agent_call_start(AgentContext *ctx, const EventSpec *spec, const AgentCallOptions *options,
-                     AgentCall *call, Err *e)
+// Everything about a call but where it goes.
+static int prepare_call(AgentContext *ctx, const EventSpec *spec, const AgentCallOptions *options,
+                        Delivery *d, Err *e)
 {
     Shard *shard = ctx->shard;
     const Event *event = &ctx->job->event;
-    Delivery d = {.now_ns = shard_now(shard), .id = next_id(shard)};
+    *d = (Delivery){.now_ns = shard_now(shard), .id = next_id(shard)};
     if (shard->cancelling) {
         return refuse(ctx, err_set(e, ERR_CLOSED, "the runner is stopping"));
     }
-    int rc = delivery_check(shard->runner, spec, ctx->job, &d, e);
-    if (rc != 0 || (rc = check_depth(ctx, d.def, e)) != 0) {
+    int rc = delivery_check(shard->runner, spec, ctx->job, d, e);
+    if (rc != 0 || (rc = check_depth(ctx, d->def, e)) != 0) {
         return refuse(ctx, rc);
     }
-    d.depth = (uint16_t)(event->depth + 1);
-    d.hops = event->hops;
-    d.state = options ? options->state : NULL;
-    d.deadline_ns = d.deadline_ns < event->deadline_ns ? d.deadline_ns : event->deadline_ns;
-    unsigned to = delivery_shard(shard->runner, &d);
-    if ((rc = context_reserve(ctx, &d, to)) != 0) {
-        return not_sent(ctx, rc, d.def, e);
+    d->depth = (uint16_t)(event->depth + 1);
+    d->hops = event->hops;
+    d->state = options ? options->state : NULL;
+    d->deadline_ns = d->deadline_ns < event->deadline_ns ? d->deadline_ns : event->deadline_ns;
+    return 0;
+}
+
+static int start_call(AgentContext *ctx, Delivery *d, unsigned to, const AgentCallOptions *options,
+                      AgentCall *call, Err *e)
+{
+    Shard *shard = ctx->shard;
+    int rc = context_reserve(ctx, d, to);
+    if (rc != 0) {
+        return not_sent(ctx, rc, d->def, e);
     }
     CallWait *wait = wait_take(ctx, call, options);
     wait->shard = to;
-    wait->event_id = d.id;
-    wait->deadline_ns = d.deadline_ns;
-    d.reply = (Reply){.kind = REPLY_LOCAL, .wait = wait, .wants_chunks = wait->on_chunk != NULL};
+    wait->event_id = d->id;
+    wait->deadline_ns = d->deadline_ns;
+    d->reply = (Reply){.kind = REPLY_LOCAL, .wait = wait, .wants_chunks = wait->on_chunk != NULL};
     if (to == shard->index) {
-        wait->job = deliver_here(shard, &d);
+        wait->job = deliver_here(shard, d);
         return 0;
     }
-    d.reply.kind = REPLY_REMOTE;
-    d.reply.shard = (uint16_t)shard->index;
-    if ((rc = context_send(ctx, to, &d)) != 0) {
+    d->reply.kind = REPLY_REMOTE;
+    d->reply.shard = (uint16_t)shard->index;
+    if ((rc = context_send(ctx, to, d)) != 0) {
         wait_give(shard, wait);
         call->wait = NULL;
-        return not_sent(ctx, rc, d.def, e);
+        return not_sent(ctx, rc, d->def, e);
     }
     return 0;
+}
+
+int agent_call_start(AgentContext *ctx, const EventSpec *spec, const AgentCallOptions *options,
+                     AgentCall *call, Err *e)
+{
+    Delivery d;
+    int rc = prepare_call(ctx, spec, options, &d, e);
+    if (rc != 0) {
+        return rc;
+    }
+    return start_call(ctx, &d, delivery_shard(ctx->shard->runner, &d), options, call, e);
 }
 
 void context_spawn_attempt(AgentContext *ctx, const State *begin, unsigned attempt, AgentCall *call)
@@ -459,14 +483,51 @@ void agent_call_drop(AgentContext *ctx, AgentCall *call)
     agent_result_done(&call->result);
 }
 
+// A callee with a free place and an empty mailbox, on a stack that is not deep yet.
+static bool may_run_here(const AgentContext *ctx, const Slot *slot)
+{
+    ptrdiff_t used = ctx->worker->stack - (const char *)__builtin_frame_address(0);
+    return slot->queued == 0 && slot->running < slot->limit && used < INLINE_STACK_BYTES;
+}
+
+// The callee as a function call: no mailbox, no other fiber.
+static void call_here(AgentContext *ctx, Delivery *d, Slot *slot, const AgentCallOptions *options,
+                      AgentResult *ret_result)
+{
+    Shard *shard = ctx->shard;
+    d->reply = (Reply){.kind = REPLY_INLINE, .result = ret_result};
+    if (options) {
+        d->reply.on_chunk = options->on_chunk;
+        d->reply.arg = options->chunk_arg;
+    }
+    Job *job = deliver_at_once(shard, slot, d);
+    AgentContext inner;
+    shard->fresh = true; // d->now_ns is of this moment
+    job_run(ctx->worker, job, &inner);
+    context_take_place(ctx, false);
+}
+
 int agent_call(AgentContext *ctx, const EventSpec *spec, const AgentCallOptions *options,
                AgentResult *ret_result, Err *e)
 {
-    AgentCall call = {.done = false};
-    int rc = agent_call_start(ctx, spec, options, &call, e);
-    if (rc != 0) {
-        *ret_result = (AgentResult){.code = rc};
-        set_reason(&ret_result[0], e ? e->text : err_name(rc));
+    Delivery d;
+    *ret_result = (AgentResult){.code = 0};
+    int rc = prepare_call(ctx, spec, options, &d, e);
+    unsigned to = rc == 0 ? delivery_shard(ctx->shard->runner, &d) : 0;
+    AgentCall call;
+    if (rc == 0 && to == ctx->shard->index) {
+        Slot *slot = slot_of(ctx->shard, d.def->id);
+        release_place(ctx); // the callee may be this very agent
+        if (may_run_here(ctx, slot)) {
+            call_here(ctx, &d, slot, options, ret_result);
+            rc = ret_result->code;
+            return rc ? err_set(e, (ErrCode)rc, "%s", ret_result->reason) : 0;
+        }
+        context_take_place(ctx, false);
+    }
+    if (rc != 0 || (rc = start_call(ctx, &d, to, options, &call, e)) != 0) {
+        ret_result->code = rc;
+        set_reason(ret_result, e ? e->text : err_name(rc));
         return rc;
     }
     rc = agent_call_wait(ctx, &call);

@@ -49,16 +49,17 @@ int64_t agent_deadline(const AgentContext *ctx)
 
 bool agent_is_cancelled(const AgentContext *ctx)
 {
-    return ctx->worker->cause != CANCEL_NONE || shard_now(ctx->shard) >= agent_deadline(ctx);
+    return context_is_cancelled(ctx) || shard_now(ctx->shard) >= agent_deadline(ctx);
 }
 
 Arena *agent_arena(AgentContext *ctx)
 {
-    Worker *w = ctx->worker;
-    if (!w->arena) {
-        w->arena = arena_create(ARENA_MAX);
+    Shard *shard = ctx->shard;
+    if (!ctx->arena) {
+        ctx->arena =
+            shard->arena_count > 0 ? shard->arenas[--shard->arena_count] : arena_create(ARENA_MAX);
     }
-    return w->arena;
+    return ctx->arena;
 }
 
 int agent_reply(AgentContext *ctx, Slice data)
@@ -133,6 +134,7 @@ void context_stream_now(AgentContext *ctx, Slice chunk)
         }
         break;
     case REPLY_DONE:
+    case REPLY_INLINE:
         if (reply->on_chunk) {
             reply->on_chunk(reply->arg, chunk);
         }
@@ -150,7 +152,7 @@ int agent_stream(AgentContext *ctx, Slice chunk)
             return rc;
         }
     }
-    if (ctx->job->abandoned || ctx->worker->cause != CANCEL_NONE) {
+    if (ctx->job->abandoned || context_is_cancelled(ctx)) {
         return ERR_CANCELLED;
     }
     context_stream_now(ctx, chunk);

@@ -180,7 +180,7 @@ static void put(Shard *shard, Job *job, const Reply *reply)
     slot_put(shard, slot_of(shard, job->event.target), job);
 }
 
-Job *deliver_here(Shard *shard, const Delivery *d)
+static Job *new_job(Shard *shard, const Delivery *d)
 {
     Job *job = (Job *)(void *)event_pool_take(shard->events);
     fill(shard->runner, &job->event, d);
@@ -190,7 +190,24 @@ Job *deliver_here(Shard *shard, const Delivery *d)
     if (d->depth > 0) {
         counter_own_add(&shard->counts.calls, 1);
     }
+    return job;
+}
+
+Job *deliver_here(Shard *shard, const Delivery *d)
+{
+    Job *job = new_job(shard, d);
     put(shard, job, &d->reply);
+    return job;
+}
+
+Job *deliver_at_once(Shard *shard, Slot *slot, const Delivery *d)
+{
+    Job *job = new_job(shard, d);
+    job->reply = d->reply;
+    job->abandoned = job->is_attempt = false;
+    job->level = LEVEL_CALL;
+    job->slot = slot;
+    slot->running++;
     return job;
 }
 
@@ -292,10 +309,30 @@ void job_cancel(Shard *shard, Job *job, CancelCause cause)
         job_end(shard, job, NULL, ERR_CANCELLED, cancel_text(cause), loop_clock(shard->loop));
         return;
     }
-    if (w->cause == CANCEL_NONE || w->cause == CANCEL_ATTEMPT) {
-        w->cause = cause;
+    AgentContext *ctx = w->top;
+    while (ctx->job != job) {
+        ctx = ctx->outer;
+    }
+    if (ctx->cause == CANCEL_NONE || ctx->cause == CANCEL_ATTEMPT) {
+        ctx->cause = cause;
     }
     fiber_cancel(w->fiber);
+}
+
+bool context_is_cancelled(const AgentContext *ctx)
+{
+    while (ctx && ctx->cause == CANCEL_NONE) {
+        ctx = ctx->outer;
+    }
+    return ctx != NULL;
+}
+
+void context_uncancel(AgentContext *ctx)
+{
+    ctx->cause = CANCEL_NONE;
+    if (!context_is_cancelled(ctx)) {
+        fiber_clear_cancel();
+    }
 }
 
 static void reply_remote(Shard *shard, Job *job, AgentContext *ctx, int code, const char *reason)
@@ -340,6 +377,24 @@ static void reply_done(Job *job, AgentContext *ctx, int code, const char *reason
     job->reply.on_done(job->reply.arg, &result);
 }
 
+static void reply_inline(Job *job, AgentContext *ctx, int code, const char *reason)
+{
+    AgentResult *result = job->reply.result;
+    result->code = code;
+    (void)snprintf(result->reason, sizeof result->reason, "%s", reason);
+    if (ctx) {
+        result->bytes = ctx->reply_bytes;
+        ctx->reply_bytes = NULL;
+        if (!result->bytes) {
+            memcpy(result->inline_data, ctx->reply_inline, ctx->reply_len);
+        }
+        result->data = result->bytes ? bytes_slice(result->bytes)
+                                     : (Slice){result->inline_data, ctx->reply_len};
+    }
+    result->state = job->state;
+    job->state.root = NULL;
+}
+
 static void reply(Shard *shard, Job *job, AgentContext *ctx, int code, const char *reason)
 {
     switch (job->reply.kind) {
@@ -349,6 +404,7 @@ static void reply(Shard *shard, Job *job, AgentContext *ctx, int code, const cha
         break;
     case REPLY_REMOTE: reply_remote(shard, job, ctx, code, reason); break;
     case REPLY_DONE: reply_done(job, ctx, code, reason); break;
+    case REPLY_INLINE: reply_inline(job, ctx, code, reason); break;
     }
 }
 
@@ -503,7 +559,7 @@ int attempt_run(AgentContext *ctx, int64_t now_ns)
                           def->name, code);
     }
     if (code != 0) {
-        CancelCause cause = ctx->worker->cause;
+        CancelCause cause = ctx->cause;
         if (code == ERR_CANCELLED && cause != CANCEL_NONE && cause != CANCEL_ATTEMPT) {
             code = agent_fail(ctx, cause == CANCEL_DEADLINE ? ERR_TIMEOUT : ERR_CANCELLED, "%s",
                               cancel_text(cause));
@@ -518,7 +574,48 @@ int attempt_run(AgentContext *ctx, int64_t now_ns)
     return code;
 }
 
-void job_run(Worker *w, Job *job)
+static void context_open(AgentContext *ctx, Worker *w, Job *job)
+{
+    ctx->shard = w->shard;
+    ctx->outer = w->top;
+    ctx->cause = CANCEL_NONE;
+    ctx->policed = NULL;
+    ctx->arena = NULL;
+    ctx->worker = w;
+    ctx->job = job;
+    ctx->state = &job->state;
+    ctx->attempt = job->is_attempt ? job->attempt : 1;
+    ctx->has_place = true;
+    ctx->reply_len = 0;
+    ctx->reply_bytes = NULL;
+    ctx->waits = NULL;
+    w->top = ctx;
+    w->job = job;
+    job->worker = w;
+}
+
+static void context_close(AgentContext *ctx)
+{
+    Worker *w = ctx->worker;
+    Shard *shard = ctx->shard;
+    w->top = ctx->outer;
+    w->job = ctx->outer ? ctx->outer->job : NULL;
+    if (!w->top && w->timer.due_ns != NEVER_NS) {
+        loop_timer_disarm(&w->timer);
+    }
+    if (ctx->cause != CANCEL_NONE) {
+        context_uncancel(ctx);
+    }
+    bytes_unref(ctx->reply_bytes);
+    if (ctx->arena && shard->arena_count < ARENAS_KEPT) {
+        arena_reset(ctx->arena);
+        shard->arenas[shard->arena_count++] = ctx->arena;
+    } else {
+        arena_destroy(ctx->arena);
+    }
+}
+
+void job_run(Worker *w, Job *job, AgentContext *ctx)
 {
     Shard *shard = w->shard;
     Slot *slot = job->slot;
@@ -530,37 +627,15 @@ void job_run(Worker *w, Job *job)
         shard->roots_running -= root;
         return;
     }
-    AgentContext *ctx = &w->ctx;
-    ctx->shard = shard;
-    ctx->worker = w;
-    ctx->job = job;
-    ctx->state = &job->state;
-    ctx->attempt = job->is_attempt ? job->attempt : 1;
-    ctx->has_place = true;
-    ctx->reply_len = 0;
-    ctx->reply_bytes = NULL;
-    ctx->waits = NULL;
-    w->job = job;
-    job->worker = w;
+    context_open(ctx, w, job);
     if (!job->is_attempt) {
         runner_run_hooks(shard->runner, HOOK_BEFORE_EVENT, job, NULL, 1, 0, "", start_ns);
     }
     bool policed = slot->policed && !job->is_attempt;
     int code = policed ? policed_run(ctx, start_ns) : attempt_run(ctx, start_ns);
-    w->job = NULL;
     job_end(shard, job, ctx, code, code ? ctx->reason : "", start_ns);
     shard->fresh = true;
-    if (w->timer.due_ns != NEVER_NS) {
-        loop_timer_disarm(&w->timer);
-    }
-    if (w->cause != CANCEL_NONE) {
-        w->cause = CANCEL_NONE;
-        fiber_clear_cancel();
-    }
-    bytes_unref(ctx->reply_bytes);
-    if (w->arena) {
-        arena_reset(w->arena);
-    }
+    context_close(ctx);
     if (ctx->has_place) {
         slot_release(shard, slot);
     }

@@ -158,8 +158,8 @@ static void cancel_attempt(PolicedRun *run, uint32_t number)
 {
     if (run->inline_live) {
         run->inline_cancelled = true;
-        if (run->ctx->worker->cause == CANCEL_NONE) {
-            run->ctx->worker->cause = CANCEL_ATTEMPT;
+        if (run->ctx->cause == CANCEL_NONE) {
+            run->ctx->cause = CANCEL_ATTEMPT;
         }
         fiber_cancel(run->ctx->worker->fiber);
         return;
@@ -289,7 +289,6 @@ static void begin_attempt(PolicedRun *run)
 
 static void run_inline(PolicedRun *run, int64_t now_ns)
 {
-    Worker *w = run->ctx->worker;
     uint32_t number = run->start_number;
     begin_attempt(run);
     run->inline_live = true;
@@ -301,9 +300,8 @@ static void run_inline(PolicedRun *run, int64_t now_ns)
         return;
     }
     run->inline_cancelled = false;
-    if (w->cause == CANCEL_ATTEMPT) {
-        w->cause = CANCEL_NONE;
-        fiber_clear_cancel();
+    if (run->ctx->cause == CANCEL_ATTEMPT) {
+        context_uncancel(run->ctx);
     }
 }
 
@@ -395,7 +393,7 @@ static void drive(PolicedRun *run, int64_t now_ns)
 {
     bool hedged = (run->policed->block->active & ACTIVE_HEDGE) != 0;
     while (!run->completed) {
-        CancelCause cause = run->ctx->worker->cause;
+        CancelCause cause = run->ctx->cause;
         if (cause != CANCEL_NONE && cause != CANCEL_ATTEMPT) {
             step(run, &(CallEvent){.kind = CALL_CANCEL, .slot = CACHE_NONE}, now_ns);
         } else if (run->start_pending && hedged) {
@@ -436,7 +434,7 @@ static PolicyKey key_of(const PolicedRun *run)
 static void set_reason(PolicedRun *run)
 {
     AgentContext *ctx = run->ctx;
-    CancelCause cause = ctx->worker->cause;
+    CancelCause cause = ctx->cause;
     switch (run->reason) {
     case CALL_FAILED:
     case CALL_EXHAUSTED:
@@ -487,7 +485,7 @@ int policed_run(AgentContext *ctx, int64_t now_ns)
     run.start_pending = run.inline_live = run.inline_cancelled = run.parked = run.completed = false;
     run.attempt_count = 0;
     ctx->reason[0] = '\0';
-    ctx->worker->policed = &run;
+    ctx->policed = &run;
     scale_watch(run.policed);
     static const uint8_t priorities[EVENT_PRIORITIES] = {1, POLICY_PRIORITY_DEFAULT,
                                                          POLICY_PRIORITIES - 1};
@@ -505,7 +503,7 @@ int policed_run(AgentContext *ctx, int64_t now_ns)
             agent_result_done(&run.attempts[i].call.result);
         }
     }
-    ctx->worker->policed = NULL;
+    ctx->policed = NULL;
     state_done(&run.begin);
     if (run.code != 0) {
         set_reason(&run);
@@ -515,17 +513,17 @@ int policed_run(AgentContext *ctx, int64_t now_ns)
     return run.code;
 }
 
-void policed_on_timer(Worker *worker, int64_t now_ns)
+void policed_on_timer(AgentContext *ctx, int64_t now_ns)
 {
-    PolicedRun *run = worker->policed;
+    PolicedRun *run = ctx->policed;
     if (run->inline_live && now_ns >= run->timer_ns) {
         run->timer_ns = NEVER_NS;
         step(run, &(CallEvent){.kind = CALL_TIMER, .slot = CACHE_NONE}, now_ns);
     }
 }
 
-int64_t policed_timer(const Worker *worker)
+int64_t policed_timer(const AgentContext *ctx)
 {
     // In drive() the fiber's own park waits for it.
-    return worker->policed->inline_live ? worker->policed->timer_ns : NEVER_NS;
+    return ctx->policed->inline_live ? ctx->policed->timer_ns : NEVER_NS;
 }

@@ -33,9 +33,9 @@ void policed_destroy(Policed *policed); // NULL is fine
 // context.
 int policed_run(AgentContext *ctx, int64_t now_ns);
 // The worker's timer fired while its handler was parked.
-void policed_on_timer(Worker *worker, int64_t now_ns);
+void policed_on_timer(AgentContext *ctx, int64_t now_ns);
 // When that timer is due.
-int64_t policed_timer(const Worker *worker);
+int64_t policed_timer(const AgentContext *ctx);
 // What a change of parameters left for calls that are under way (policy_next_work).
 void policed_work(Policed *policed, const CallWork *work, int64_t now_ns);
 

@@ -38,6 +38,8 @@ enum {
     MESSAGES_PER_TURN = 1024,
     REMOTE_BUCKETS = 1024,
     ENDED_MAX = 256,
+    ARENAS_KEPT = 64,
+    INLINE_STACK_BYTES = 16 << 10, // a callee runs on its caller's stack up to this depth of it
 };
 // How often a mailbox that cannot run is searched for events whose deadline passed, and a full
 // mailbox of another shard is tried again.
@@ -123,6 +125,7 @@ typedef enum ReplyKind {
     REPLY_LOCAL,  // a fiber of this shard waits
     REPLY_REMOTE, // one of another shard
     REPLY_DONE,   // a callback
+    REPLY_INLINE, // the caller, further up on this stack
 } ReplyKind;
 
 typedef struct Reply {
@@ -133,6 +136,7 @@ typedef struct Reply {
     RunnerDoneFn *on_done;
     AgentChunkFn *on_chunk;
     void *arg;
+    AgentResult *result; // REPLY_INLINE
 } Reply;
 
 struct Job {
@@ -166,8 +170,23 @@ struct CallWait {
 
 // ---- workers
 
+typedef enum CancelCause {
+    CANCEL_NONE,
+    CANCEL_ATTEMPT, // its policy gave this attempt up
+    CANCEL_DEADLINE,
+    CANCEL_ABANDONED,
+    CANCEL_STOP,
+    CANCEL_KILL,
+} CancelCause;
+
+// One activation of a handler. A call whose callee can start at once runs it right on the caller's
+// stack: then contexts form a chain.
 struct AgentContext {
     Shard *shard;
+    AgentContext *outer; // of the handler that called this one; NULL: none on this fiber
+    CancelCause cause;   // why it is being cancelled
+    PolicedRun *policed; // while it runs under policies
+    Arena *arena;
     Worker *worker;
     Job *job;
     State *state;
@@ -181,27 +200,17 @@ struct AgentContext {
     char reply_inline[EVENT_INLINE_BYTES];
 };
 
-typedef enum CancelCause {
-    CANCEL_NONE,
-    CANCEL_ATTEMPT, // its policy gave this attempt up
-    CANCEL_DEADLINE,
-    CANCEL_ABANDONED,
-    CANCEL_STOP,
-    CANCEL_KILL,
-} CancelCause;
-
 struct Worker {
     Shard *shard;
     Fiber *fiber;
-    Job *job; // NULL between jobs
-    AgentContext ctx;
-    Arena *arena;
-    LoopTimer timer; // the job's deadline, set once its handler parked
-    CancelCause cause;
-    PolicedRun *policed; // while the job runs under policies
-    bool idle;           // in the idle list
-    bool turn_over;      // parked to let the loop have a turn
-    Worker *next;        // idle or free list
+    Job *job;          // of the innermost handler; NULL between jobs
+    AgentContext ctx;  // of its outermost handler
+    AgentContext *top; // of the innermost
+    const char *stack; // where its fiber's stack began
+    LoopTimer timer;   // the job's deadline, set once its handler parked
+    bool idle;         // in the idle list
+    bool turn_over;    // parked to let the loop have a turn
+    Worker *next;      // idle or free list
     Worker *all_next;
 };
 
@@ -274,6 +283,8 @@ struct Shard {
     size_t blocked;                  // fibers that wait for room
     size_t queued;                   // jobs in mailboxes
     CallWait *free_waits;
+    Arena *arenas[ARENAS_KEPT]; // of handlers, emptied
+    size_t arena_count;
     Job *remote[REMOTE_BUCKETS]; // by sender_id
     uint64_t next_id;
     ShardCounts counts;
@@ -354,6 +365,8 @@ MUST_USE int delivery_reserve(const Delivery *d, unsigned shard);
 void delivery_unreserve(const Delivery *d, unsigned shard);
 // The place is reserved. On `shard`'s own thread.
 Job *deliver_here(Shard *shard, const Delivery *d);
+// A call that starts now, without a mailbox; its place is taken.
+Job *deliver_at_once(Shard *shard, Slot *slot, const Delivery *d);
 // From `from` (NULL: an outside thread) to another shard. False: its inbox is full.
 bool deliver_there(Runner *runner, Shard *from, unsigned to, const Delivery *d);
 void deliver_message(Shard *shard, Message *message);
@@ -362,7 +375,8 @@ void delivery_overflow(Runner *runner, Shard *here, const Delivery *d);
 uint64_t mix64(uint64_t x);
 
 const char *cancel_text(CancelCause cause);
-void job_run(Worker *worker, Job *job);
+// `ctx` is the worker's own, or a new one on the stack of the caller's.
+void job_run(Worker *worker, Job *job, AgentContext *ctx);
 // Hooks and handler, once.
 int attempt_run(AgentContext *ctx, int64_t now_ns);
 // The job's only end. `ctx` is NULL when its handler never ran.
@@ -383,6 +397,9 @@ void waits_destroy(Shard *shard);
 MUST_USE int context_reserve(AgentContext *ctx, const Delivery *d, unsigned to);
 // While a handler waits for others its places are theirs: its agent's worker_limit, and with `root`
 // its part of max_concurrent_events.
+bool context_is_cancelled(const AgentContext *ctx); // it or any around it
+// It goes on after all; its fiber, too, unless a handler around it is being cancelled.
+void context_uncancel(AgentContext *ctx);
 void context_leave_place(AgentContext *ctx, bool root);
 void context_take_place(AgentContext *ctx, bool root);
 // A job that runs the context's event once more beside it.

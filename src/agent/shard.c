@@ -52,12 +52,14 @@ bool shard_has_fiber(const Shard *shard, unsigned depth, size_t workers)
     return workers <= o->fibers_max - (kept > least ? kept : least);
 }
 
-// Of a handler that is parked: the event's deadline, or what its policy waits for.
+// Of handlers that are parked: the events' deadlines, and what their policies wait for.
 static void arm_timer(Worker *w)
 {
-    int64_t due = w->job ? w->job->event.deadline_ns : NEVER_NS;
-    if (w->policed) {
-        int64_t policy = policed_timer(w);
+    int64_t due = NEVER_NS;
+    for (const AgentContext *ctx = w->top; ctx; ctx = ctx->outer) {
+        int64_t deadline = ctx->job->event.deadline_ns;
+        int64_t policy = ctx->policed ? policed_timer(ctx) : NEVER_NS;
+        due = deadline < due ? deadline : due;
         due = policy < due ? policy : due;
     }
     if (due != NEVER_NS) {
@@ -69,15 +71,17 @@ static void on_job_timer(LoopTimer *timer)
 {
     Worker *w = CONTAINER_OF(timer, Worker, timer);
     int64_t now = loop_clock(w->shard->loop);
-    if (!w->job) {
-        return;
+    bool cancelled = false;
+    for (AgentContext *ctx = w->top; ctx; ctx = ctx->outer) {
+        if (ctx->policed) {
+            policed_on_timer(ctx, now);
+        }
+        if (now >= ctx->job->event.deadline_ns) {
+            job_cancel(w->shard, ctx->job, CANCEL_DEADLINE);
+            cancelled = true;
+        }
     }
-    if (w->policed) {
-        policed_on_timer(w, now);
-    }
-    if (now >= w->job->event.deadline_ns) {
-        job_cancel(w->shard, w->job, CANCEL_DEADLINE);
-    } else {
+    if (!cancelled) {
         arm_timer(w);
     }
 }
@@ -130,7 +134,7 @@ static void run_jobs(Worker *w)
             shard->active = NULL;
             return;
         }
-        job_run(w, job);
+        job_run(w, job, &w->ctx);
     }
 }
 
@@ -138,6 +142,7 @@ static void worker_main(void *arg)
 {
     Worker *w = arg;
     Shard *shard = w->shard;
+    w->stack = __builtin_frame_address(0);
     for (;;) {
         run_jobs(w);
         if (shard->idle_count >= WORKERS_IDLE_MAX || shard->cancelling) {
@@ -267,8 +272,8 @@ void shard_cancel_all(Shard *shard, void *unused)
     shard->cancelling = true;
     shard_expire(shard, loop_clock(shard->loop), true);
     for (Worker *w = shard->all_workers; w; w = w->all_next) {
-        if (w->fiber && w->job) {
-            job_cancel(shard, w->job, CANCEL_STOP);
+        for (AgentContext *ctx = w->fiber ? w->top : NULL; ctx; ctx = ctx->outer) {
+            job_cancel(shard, ctx->job, CANCEL_STOP);
         }
     }
 }
@@ -439,8 +444,10 @@ static void free_workers(Shard *shard)
         Worker *w = shard->all_workers;
         shard->all_workers = w->all_next;
         loop_timer_cancel(shard->loop, &w->timer);
-        arena_destroy(w->arena);
         free(w);
+    }
+    while (shard->arena_count > 0) {
+        arena_destroy(shard->arenas[--shard->arena_count]);
     }
 }
 
