@@ -511,7 +511,11 @@ int agent_call(AgentContext *ctx, const EventSpec *spec, const AgentCallOptions 
                AgentResult *ret_result, Err *e)
 {
     Delivery d;
-    *ret_result = (AgentResult){.code = 0};
+    ret_result->code = 0; // field by field: the inline bytes are many and need no zeroes
+    ret_result->reason[0] = '\0';
+    ret_result->data = (Slice){0};
+    ret_result->bytes = NULL;
+    ret_result->state = state_create();
     int rc = prepare_call(ctx, spec, options, &d, e);
     unsigned to = rc == 0 ? delivery_shard(ctx->shard->runner, &d) : 0;
     AgentCall call;

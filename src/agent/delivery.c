@@ -381,7 +381,9 @@ static void reply_inline(Job *job, AgentContext *ctx, int code, const char *reas
 {
     AgentResult *result = job->reply.result;
     result->code = code;
-    (void)snprintf(result->reason, sizeof result->reason, "%s", reason);
+    size_t len = strnlen(reason, sizeof result->reason - 1);
+    memcpy(result->reason, reason, len);
+    result->reason[len] = '\0';
     if (ctx) {
         result->bytes = ctx->reply_bytes;
         ctx->reply_bytes = NULL;
@@ -498,7 +500,7 @@ void job_end(Shard *shard, Job *job, AgentContext *ctx, int code, const char *re
 {
     Runner *runner = shard->runner;
     AgentDef *def = job->slot->def;
-    int64_t end_ns = ctx ? shard_now(shard) : start_ns;
+    int64_t end_ns = !ctx ? start_ns : shard->fresh ? shard->last_ns : shard_now(shard);
     unsigned attempt = ctx ? ctx->attempt : 0;
     if (job->is_attempt) {
         reply(shard, job, ctx, code, reason);
@@ -633,6 +635,9 @@ void job_run(Worker *w, Job *job, AgentContext *ctx)
     }
     bool policed = slot->policed && !job->is_attempt;
     int code = policed ? policed_run(ctx, start_ns) : attempt_run(ctx, start_ns);
+    if (!policed) { // which reads the time when the handler is done
+        shard->fresh = false;
+    }
     job_end(shard, job, ctx, code, code ? ctx->reason : "", start_ns);
     shard->fresh = true;
     context_close(ctx);

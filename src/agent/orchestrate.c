@@ -7,6 +7,7 @@
 typedef struct Step {
     Slice name;
     Slice agent;
+    AgentId id;      // of `agent`, once it was found; an orchestrator runs on one shard only
     uint32_t *after; // indices of steps before it
     size_t after_count;
 } Step;
@@ -130,29 +131,33 @@ static int run_end(Run *run)
 
 // ---- one after another
 
-static void run_one(Run *run, Slice agent)
+static void run_one(Run *run, Slice agent, AgentId id)
 {
-    EventSpec spec = event_spec(run, agent, run->data);
+    EventSpec spec = event_spec(run, id == AGENT_NONE ? agent : (Slice){0}, run->data);
+    spec.agent = id;
     AgentCallOptions options = call_options(run, run->state);
     AgentResult result;
-    Err e = {0};
+    Err e; // 1 KiB that a good call never touches
     int rc = agent_call(run->ctx, &spec, &options, &result, &e);
-    if (rc == 0) {
-        run->succeeded++;
-        keep_answer(run, &result);
-        rc = apply_state(run, &result.state);
-        (void)snprintf(e.text, sizeof e.text, "its state has too many keys");
-    }
     if (rc != 0) {
         note_error(run, agent, rc, e.text);
+    } else {
+        run->succeeded++;
+        keep_answer(run, &result);
+        if ((rc = apply_state(run, &result.state)) != 0) {
+            note_error(run, agent, rc, "the merged state has too many keys");
+        }
     }
     agent_result_done(&result);
 }
 
-static void run_sequence(Run *run, const Step *steps, size_t count)
+static void run_sequence(Run *run, Step *steps, size_t count)
 {
     for (size_t i = 0; i < count && !ends_now(run); i++) {
-        run_one(run, steps[i].agent);
+        if (steps[i].id == AGENT_NONE) {
+            steps[i].id = runner_find(agent_runner(run->ctx), steps[i].agent);
+        }
+        run_one(run, steps[i].agent, steps[i].id);
     }
 }
 
@@ -411,7 +416,7 @@ static void run_route(Run *run)
     StateValue held = {.held = NULL};
     Slice agent = choose_route(run, &held);
     if (agent.len > 0) {
-        run_one(run, agent);
+        run_one(run, agent, AGENT_NONE);
     } else {
         note_error(run, run->o->spec.name, ERR_NOT_FOUND,
                    "the event names no route, and there is no default");
@@ -445,6 +450,7 @@ static Step *steps_of_list(Arena *arena, const Slice *agents, size_t count)
     Step *steps = ARENA_ARRAY(arena, Step, count + 1);
     for (size_t i = 0; i < count; i++) {
         steps[i].name = steps[i].agent = arena_copy(arena, agents[i]);
+        steps[i].id = AGENT_NONE;
     }
     return steps;
 }

@@ -295,6 +295,7 @@ static void run_inline(PolicedRun *run, int64_t now_ns)
     int code = attempt_run(run->ctx, now_ns);
     run->inline_live = false;
     int64_t now = shard_now(run->policed->shard);
+    run->policed->shard->fresh = true;
     if (!run->inline_cancelled) {
         attempt_done(run, number, code, now);
         return;
@@ -333,6 +334,7 @@ static void spawn_attempt(PolicedRun *run)
 static bool report_finished(PolicedRun *run)
 {
     AgentContext *ctx = run->ctx;
+    ctx->shard->fresh = false;
     bool any = false;
     for (size_t i = 0; i < run->attempt_count && !run->completed; i++) {
         Attempt *attempt = &run->attempts[i];
@@ -374,6 +376,7 @@ static void wait(PolicedRun *run)
     run->parked = true;
     int rc = fiber_park("its policies", run->timer_ns);
     run->parked = false;
+    ctx->shard->fresh = false;
     for (size_t i = 0; i < run->attempt_count; i++) {
         if (run->attempts[i].call.wait) {
             run->attempts[i].call.wait->fiber = NULL;
