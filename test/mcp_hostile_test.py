@@ -8,9 +8,11 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 PROGRAM = sys.argv[1]
 SERVER = str(pathlib.Path(__file__).with_name("mcp_hostile.py"))
+SCRATCH = tempfile.TemporaryDirectory()
 GENEROUS = 60  # seconds; nothing below is about time
 
 # mode, exit code, what standard error (or, after ok, standard output) must say, arguments
@@ -31,6 +33,7 @@ STDIO = [
     ("flood", 1, "floods us: more than 10000 messages", []),
     ("endless_line", 1, "larger than 4194304 bytes", []),
     ("huge", 1, "larger than 4194304 bytes", CALL),
+    ("huge", 0, "1 requests, 0 failed", [*CALL, "--large-results", SCRATCH.name]),
     ("deep", 1, "nested deeper than 64 levels", CALL),
     ("error_text", 1, "\\x1b[31mred", CALL),
     ("wrong_content", 0, "1 requests, 0 failed", CALL),
@@ -98,6 +101,10 @@ def try_stdio(case):
     mode, code, text, arguments = case
     done = run([*arguments, "--", sys.executable, SERVER, "stdio", mode])
     problems = judge("stdio " + mode, done, code, text)
+    if "--large-results" in arguments:
+        files = list(pathlib.Path(SCRATCH.name).iterdir())
+        if [f.stat().st_size > 8 << 20 for f in files] != [True]:
+            problems.append(f"stdio {mode}: not one large file: {files}")
     if mode == "stubborn":
         pid = int(re.search(r"pid (\d+)", done.stderr).group(1))
         try:

@@ -32,6 +32,8 @@ typedef struct World {
     bool is_json;
 } World;
 
+static int test_one(World *w, Err *e);
+
 // ---- which servers
 
 static void say_log(void *ctx, Slice level, Slice text)
@@ -89,6 +91,14 @@ static int server_of_command_line(World *w, Err *e)
     return 0;
 }
 
+// Only `mcp test` calls tools, so only it has the option.
+static const char *large_results(const World *w)
+{
+    bool has_option = w->act == test_one;
+    Slice directory = has_option ? option_string(w->set, "large-results") : (Slice){NULL, 0};
+    return directory.len > 0 ? arena_cstr(w->app->arena, directory) : NULL;
+}
+
 static int find_servers(World *w, Err *e)
 {
     bool configured = option_string(w->set, "config").len > 0;
@@ -99,6 +109,7 @@ static int find_servers(World *w, Err *e)
         if (only.len == 0 || slice_eq(w->servers[i].name, only)) {
             w->servers[kept] = w->servers[i];
             w->servers[kept].handlers = (McpHandlers){.log = say_log, .ctx = w};
+            w->servers[kept].limits.spill_directory = large_results(w);
             kept++;
         }
     }
@@ -710,6 +721,11 @@ static const Option TEST_OPTIONS[] = {
      .max = 1000,
      .default_text = "1",
      .help = "So many at a time."},
+    {.name = "large-results",
+     .kind = OPTION_STRING,
+     .metavar = "DIR",
+     .help = "Write results that are too large for memory (4 MiB) to files there, as they came. "
+             "Without it such a result is an error."},
     SERVER_OPTIONS};
 static const Positional COMMAND_WORDS[] = {
     {.name = "COMMAND",

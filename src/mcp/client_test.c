@@ -28,6 +28,8 @@ typedef struct World {
     unsigned cancelled; // notifications/cancelled
     unsigned given_up;  // streams whose reader left
     Buf asked;          // the last subscriptions/listen or answer to a question
+    unsigned pages;     // of the list of tools, of one tool each; 0: one
+    unsigned rounds;    // that the next calls ask back
     bool hanging;       // in a call that says nothing
     bool forget_session;
     Fiber *asking;
@@ -120,11 +122,36 @@ static void call_tool(World *w, const RpcMessage *m, HttpReply *reply)
         hang(w, reply);
     } else if (slice_eq(name, SLICE("ask"))) {
         ask(w, m, reply);
+    } else if (w->rounds > 0) {
+        w->rounds--;
+        reply_json(reply, m->id.number,
+                   "{\"resultType\":\"input_required\",\"requestState\":\"s\",\"inputRequests\":"
+                   "{\"r\":{\"method\":\"roots/list\"}}}");
     } else if (slice_starts_with(name, SLICE("large"))) {
         large(m, reply, slice_eq(name, SLICE("large-stream")));
     } else {
         reply_json(reply, m->id.number, "{\"resultType\":\"complete\",\"content\":[]}");
     }
+}
+
+static void list_tools(World *w, const RpcMessage *m, HttpReply *reply)
+{
+    const Doc *cursor = doc_get(m->params, SLICE("cursor"));
+    int64_t page = 1;
+    if (cursor) {
+        assert_int_equal(slice_to_i64(cursor->text, &page), 0);
+    }
+    char next[40] = "";
+    if (page < w->pages) {
+        (void)snprintf(next, sizeof next, "\"nextCursor\":\"%lld\",", (long long)page + 1);
+    }
+    char result[200];
+    (void)snprintf(result, sizeof result,
+                   "{%s\"resultType\":\"complete\",\"ttlMs\":60000,\"tools\":[{\"name\":\"a\","
+                   "\"inputSchema\":{}}]}",
+                   next);
+    w->listed++;
+    reply_json(reply, m->id.number, result);
 }
 
 static void begin_session(World *w, const RpcMessage *m, HttpReply *reply)
@@ -169,10 +196,7 @@ static void serve(World *w, const HttpServerRequest *request, const RpcMessage *
         keep_asked(w, request);
         hang(w, reply);
     } else if (slice_eq(m->method, SLICE("tools/list"))) {
-        w->listed++;
-        reply_json(reply, m->id.number,
-                   "{\"resultType\":\"complete\",\"ttlMs\":60000,\"tools\":[{\"name\":\"a\","
-                   "\"inputSchema\":{}}]}");
+        list_tools(w, m, reply);
     } else {
         keep_asked(w, request);
         call_tool(w, m, reply);
@@ -526,6 +550,44 @@ static void test_requests_at_a_time(void **state)
     run(*state, crowding);
 }
 
+// ---- lists and questions without end
+
+static void counting(void *arg)
+{
+    World *w = arg;
+    for (w->pages = 2; w->pages <= 4; w->pages++) {
+        McpItems list;
+        w->options.limits = (McpLimits){.items_max = 3};
+        McpClient *c = connect_to(w);
+        int rc = mcp_list(c, w->arena, MCP_TOOLS, &list, NULL);
+        assert_int_equal(rc, w->pages > 3 ? ERR_LIMIT : 0);
+        mcp_close(c);
+        w->options.limits = (McpLimits){.pages_max = 3};
+        c = connect_to(w);
+        rc = mcp_list(c, w->arena, MCP_TOOLS, &list, NULL);
+        assert_int_equal(rc, w->pages > 3 ? ERR_LIMIT : 0);
+        mcp_close(c);
+    }
+    static const McpRoot ROOT = {SLICE_INIT("file:///a"), SLICE_INIT("")};
+    w->options.handlers.roots = &ROOT;
+    w->options.handlers.root_count = 1;
+    w->options.limits = (McpLimits){.rounds_max = 3};
+    McpClient *c = connect_to(w);
+    for (unsigned rounds = 2; rounds <= 3; rounds++) { // the last request must bring the answer
+        McpToolCall call = {.name = SLICE("a")};
+        McpResult r;
+        w->rounds = rounds;
+        int rc = mcp_call_tool(c, w->arena, &call, &r, NULL);
+        assert_int_equal(rc, rounds > 2 ? ERR_LIMIT : 0);
+    }
+    mcp_close(c);
+}
+
+static void test_lists_and_rounds_have_ends(void **state)
+{
+    run(*state, counting);
+}
+
 // ---- floods, over a pipe: a shell that says `before` news, its answer, `after` news
 
 static void count_news(void *ctx, Slice method, const Doc *params)
@@ -592,6 +654,7 @@ int main(void)
         TEST(test_large_results_go_to_a_file),
         TEST(test_requests_at_a_time),
         TEST(test_a_flood_ends_the_connection),
+        TEST(test_lists_and_rounds_have_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
