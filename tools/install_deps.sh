@@ -15,7 +15,7 @@ BUILD="gcc libc6-dev pkg-config meson ninja-build python3 ca-certificates
   libyaml-dev libyyjson-dev libllhttp-dev libquickjs libssl-dev libcurl4-openssl-dev libnghttp2-dev
   libsqlite3-dev zlib1g-dev libbrotli-dev libzstd-dev libsnappy-dev libdw-dev"
 CHECK="libcmocka-dev nginx-light prometheus golang-go curl nghttp2-client python3-jsonschema
-  libxml2-utils openssl git"
+  libxml2-utils openssl git g++"
 FULL="valgrind clang clang-tidy clang-format libclang-rt-14-dev wrk gcc-aarch64-linux-gnu
   libc6-dev-arm64-cross qemu-user"
 FROM_TRIXIE="libyyjson-dev libyyjson0 libllhttp-dev libllhttp9.2 libquickjs"
@@ -103,7 +103,7 @@ has_command() {
     case $1 in
     golang-go) command -v go ;;
     python3-pip) python3 -m pip --version ;;
-    npm | python3 | git | curl | openssl | valgrind | clang | wrk | gcc | meson) command -v "$1" ;;
+    npm | python3 | git | curl | openssl | valgrind | clang | wrk | gcc | g++ | meson) command -v "$1" ;;
     *) false ;;
     esac >/dev/null 2>&1
 }
