@@ -630,6 +630,7 @@ void job_run(Worker *w, Job *job, AgentContext *ctx)
         return;
     }
     context_open(ctx, w, job);
+    worker_watch(w);
     if (!job->is_attempt) {
         runner_run_hooks(shard->runner, HOOK_BEFORE_EVENT, job, NULL, 1, 0, "", start_ns);
     }

@@ -292,6 +292,7 @@ static void run_inline(PolicedRun *run, int64_t now_ns)
     uint32_t number = run->start_number;
     begin_attempt(run);
     run->inline_live = true;
+    worker_watch(run->ctx->worker);
     int code = attempt_run(run->ctx, now_ns);
     run->inline_live = false;
     int64_t now = shard_now(run->policed->shard);

@@ -165,6 +165,24 @@ static void test_attempt_timeout(void **unused)
     world_close(&w);
 }
 
+// The second attempt begins on a fiber that has waited before.
+static void test_every_attempt_has_its_timeout(void **unused)
+{
+    (void)unused;
+    World w;
+    world_init(&w);
+    w.values[P_TIMEOUT_ATTEMPT].integer = 5 * NS_PER_MS;
+    w.values[P_RETRY_ATTEMPTS].integer = 3;
+    w.values[P_RETRY_BACKOFF].integer = NS_PER_MS;
+    w.script.first_sleep_ns = w.script.sleep_ns = NS_PER_S;
+    open_started(&w);
+    int64_t before = w.clock.now_ns;
+    assert_int_equal(call(&w, call_reason_text(CALL_TIMED_OUT)), ERR_TIMEOUT);
+    assert_int_equal((w.clock.now_ns - before) / NS_PER_MS, 5 + 1 + 5 + 2 + 5);
+    assert_int_equal(w.script.cancelled, 3);
+    world_close(&w);
+}
+
 static void test_call_timeout(void **unused)
 {
     (void)unused;
@@ -518,6 +536,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_retry),
         cmocka_unit_test(test_attempt_timeout),
+        cmocka_unit_test(test_every_attempt_has_its_timeout),
         cmocka_unit_test(test_call_timeout),
         cmocka_unit_test(test_breaker),
         cmocka_unit_test(test_concurrency_limit_and_queue),

@@ -430,6 +430,9 @@ bool shard_settle(Shard *shard); // after the threads: messages that nobody wait
 void shard_send(Shard *from, unsigned to, const Message *message); // never lost
 void shard_cancel_all(Shard *shard, void *unused);
 void worker_detach(Worker *worker);
+// Something with a time of its own begins on this worker. The active one needs no timer before it
+// parks, but one that has parked before is not looked at again.
+void worker_watch(Worker *worker);
 // The running worker is about to park in its handler: another one takes the next job at once.
 void worker_hand_over(Worker *worker);
 // Whether a job at this depth of calls may be the one of so many workers at work: each depth leaves

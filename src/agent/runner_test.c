@@ -477,6 +477,58 @@ static void test_a_calls_own_deadline(void **unused)
     world_close(&w);
 }
 
+typedef struct Patient {
+    int call_rc, sleep_rc;
+} Patient;
+
+// Gives a callee that hangs 3 ms, then sleeps 2 ms itself.
+static int call_then_sleep(AgentContext *ctx, const Event *event, State *state)
+{
+    (void)event;
+    (void)state;
+    Patient *patient = agent_self(ctx);
+    AgentResult result;
+    EventSpec spec = {.target = SLICE("hang"), .timeout_ns = 3 * NS_PER_MS};
+    patient->call_rc = agent_call(ctx, &spec, NULL, &result, NULL);
+    agent_result_done(&result);
+    patient->sleep_rc = agent_sleep(ctx, 2 * NS_PER_MS);
+    return patient->sleep_rc;
+}
+
+// The callee runs on its caller's stack, so cancelling it cancels the caller's fiber, too.
+static void test_a_caller_outlives_its_callees_deadline(void **unused)
+{
+    (void)unused;
+    const struct {
+        int64_t timeout_ns;
+        int call_rc, sleep_rc, rc;
+        int64_t took_ms;
+    } cases[] = {
+        {NS_PER_S, ERR_TIMEOUT, 0, 0, 5},
+        {4 * NS_PER_MS, ERR_TIMEOUT, ERR_CANCELLED, ERR_TIMEOUT, 4},
+        {2 * NS_PER_MS, ERR_TIMEOUT, ERR_CANCELLED, ERR_TIMEOUT, 2},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        World w;
+        Patient patient = {0};
+        int cancelled = 0;
+        world_open(&w, (RunnerOptions){0});
+        add(&w, SLICE("patient"), call_then_sleep, &patient);
+        add(&w, SLICE("hang"), hang, &cancelled);
+        start(&w);
+        AgentResult result;
+        EventSpec spec = {.target = SLICE("patient"), .timeout_ns = cases[i].timeout_ns};
+        int64_t before = w.clock.now_ns;
+        assert_int_equal(runner_call(w.runner, &spec, NULL, &result, NULL), cases[i].rc);
+        assert_int_equal((w.clock.now_ns - before) / NS_PER_MS, cases[i].took_ms);
+        assert_int_equal(patient.call_rc, cases[i].call_rc);
+        assert_int_equal(patient.sleep_rc, cases[i].sleep_rc);
+        assert_int_equal(cancelled, 1);
+        agent_result_done(&result);
+        world_close(&w);
+    }
+}
+
 static void test_a_deadline_passes_in_the_mailbox(void **unused)
 {
     (void)unused;
@@ -1070,6 +1122,7 @@ int main(void)
         cmocka_unit_test(test_a_call_nobody_waits_for_is_cancelled),
         cmocka_unit_test(test_deadlines_reach_through_calls),
         cmocka_unit_test(test_a_calls_own_deadline),
+        cmocka_unit_test(test_a_caller_outlives_its_callees_deadline),
         cmocka_unit_test(test_a_deadline_passes_in_the_mailbox),
         cmocka_unit_test(test_worker_limit),
         cmocka_unit_test(test_max_concurrent_events_does_not_count_calls),

@@ -57,7 +57,8 @@ static void arm_timer(Worker *w)
 {
     int64_t due = NEVER_NS;
     for (const AgentContext *ctx = w->top; ctx; ctx = ctx->outer) {
-        int64_t deadline = ctx->job->event.deadline_ns;
+        bool ends = ctx->cause != CANCEL_NONE && ctx->cause != CANCEL_ATTEMPT;
+        int64_t deadline = ends ? NEVER_NS : ctx->job->event.deadline_ns;
         int64_t policy = ctx->policed ? policed_timer(ctx) : NEVER_NS;
         due = deadline < due ? deadline : due;
         due = policy < due ? policy : due;
@@ -71,18 +72,21 @@ static void on_job_timer(LoopTimer *timer)
 {
     Worker *w = CONTAINER_OF(timer, Worker, timer);
     int64_t now = loop_clock(w->shard->loop);
-    bool cancelled = false;
     for (AgentContext *ctx = w->top; ctx; ctx = ctx->outer) {
         if (ctx->policed) {
             policed_on_timer(ctx, now);
         }
         if (now >= ctx->job->event.deadline_ns) {
             job_cancel(w->shard, ctx->job, CANCEL_DEADLINE);
-            cancelled = true;
         }
     }
-    if (!cancelled) {
-        arm_timer(w);
+    arm_timer(w);
+}
+
+void worker_watch(Worker *worker)
+{
+    if (worker->shard->active != worker) {
+        arm_timer(worker);
     }
 }
 
