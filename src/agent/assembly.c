@@ -334,12 +334,25 @@ static int add_orchestration(Assembly *a, Err *e)
 
 // ---- life
 
+static bool has_scripts(const AgentConfig *c)
+{
+    bool has = false;
+    for (size_t i = 0; i < c->agent_count; i++) {
+        has = has || c->agents[i].script.len > 0;
+    }
+    for (size_t i = 0; i < c->tool_count; i++) {
+        has = has || c->tools[i].script.len > 0;
+    }
+    return has;
+}
+
 static RunnerOptions runner_options(const AssemblyOptions *options)
 {
     const AgentConfig *c = options->config;
     return (RunnerOptions){
         .shards = options->shards > 0 ? options->shards : (unsigned)c->runtime.shards,
         .pin = c->runtime.pin,
+        .stack_bytes = has_scripts(c) ? (size_t)JS_STACK_BYTES : 0,
         .max_concurrent_events = (uint32_t)c->runner.max_concurrent_events,
         .event_buffer = (uint32_t)c->runner.event_buffer_size,
         .worker_limit = (uint32_t)c->runner.worker_pool_size,

@@ -34,6 +34,12 @@
 // Answers a request to a language model; both are JSON. Called on the handler's fiber, may park.
 typedef int JsLlmFn(void *arg, AgentContext *ctx, Slice request, Buf *answer, Err *e);
 
+// What a runner of scripts should give its fibers (RunnerOptions.stack_bytes): a JavaScript call
+// takes about 1.7 KiB, so this is some 200 calls deep; the default is some 35. Only pages that were
+// touched cost memory.
+enum { JS_STACK_BYTES = 512 << 10 };
+
+// The texts are needed for the call only; `tools` and `llm` are kept.
 typedef struct JsOptions {
     const char *root;  // directory that imports cannot leave
     const char *entry; // the module, relative to root

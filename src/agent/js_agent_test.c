@@ -67,7 +67,7 @@ static int setup(void **state)
     clock_manual_init(&w->manual, NS_PER_S, 0);
     w->chunks = buf_create(1 << 20);
     w->cpu_ns = 20 * NS_PER_S;
-    RunnerOptions options = {.shards = 2, .manual = &w->manual, .stack_bytes = 256 << 10};
+    RunnerOptions options = {.shards = 2, .manual = &w->manual, .stack_bytes = JS_STACK_BYTES};
     if (runner_create(&options, &w->runner, &e) != 0) {
         return -1;
     }
@@ -219,6 +219,7 @@ static void test_handlers(void **state)
         {"(e, s, ctx) => ctx.callAll(Array(257).fill({target: 'echo'}))", "", ERR_LIMIT,
          "257 calls"},
         {"(e, s, ctx) => ctx.callAll([])", "", 0, "[]"},
+        {"() => { const g = (d) => d === 0 ? 0 : 1 + g(d - 1); return g(150) }", "", 0, "150"},
         // Tools and models.
         {"(e, s, ctx) => ctx.tool('double', {n: 4})", "", 0, "{\"double\":8}"},
         {"(e, s, ctx) => ctx.tool('double', {})", "", ERR_ARG, "\"n\" is missing"},
