@@ -2,7 +2,8 @@
 // run. Both send the same small chat (1 KiB of prompt) to one fake-llm on another thread, 5,000
 // requests a second in an open model, in turn, segment by segment; both spin, so that waking up is
 // measured for neither. "Bare" is libcurl's multi interface with a body made beforehand and an
-// answer that nobody reads. Then: what an answer from the cache takes.
+// answer that nobody reads. Then: the processor time of a call when thousands are due at once, and
+// what an answer from the cache takes.
 //
 //     bench_llm [RATE] [SECONDS A SEGMENT] [SEGMENTS] [tls]
 //
@@ -32,6 +33,7 @@ typedef struct Bench {
     Hist bare, ours;
     uint64_t bare_failed, ours_failed;
     int64_t cache_hit_ns;
+    double bare_cpu_us, ours_cpu_us; // of a call, nothing waits
 } Bench;
 
 static void check(int rc, const Err *e)
@@ -276,6 +278,32 @@ static void our_close(Ours *o)
     loop_destroy(o->loop);
 }
 
+// ---- a burst: BURST calls due at once, so that neither side waits and processor time is work
+
+enum { BURST = 1000 };
+
+static double cpu_us(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+static void burst(Bench *b, Bare *bare, Ours *ours)
+{
+    int64_t rate = b->rate, segment_ns = b->segment_ns;
+    b->rate = NS_PER_S; // one a nanosecond
+    b->segment_ns = BURST;
+    double start = cpu_us();
+    bare_segment(bare);
+    double middle = cpu_us();
+    our_segment(ours);
+    b->bare_cpu_us = (middle - start) / BURST;
+    b->ours_cpu_us = (cpu_us() - middle) / BURST;
+    b->rate = rate;
+    b->segment_ns = segment_ns;
+}
+
 // ---- all of it
 
 static void start_fake(Bench *b)
@@ -326,6 +354,8 @@ static void report(const Bench *b)
                       (hist_quantile(&b->ours, 0.5) - hist_quantile(&b->bare, 0.5)) / 1e3);
     json_field_double(&w, "added_p99_us",
                       (hist_quantile(&b->ours, 0.99) - hist_quantile(&b->bare, 0.99)) / 1e3);
+    json_field_double(&w, "burst_cpu_us_bare", b->bare_cpu_us);
+    json_field_double(&w, "burst_cpu_us_ours", b->ours_cpu_us);
     json_field_int(&w, "cache_hit_ns", b->cache_hit_ns);
     json_object_end(&w);
     puts(out.data);
@@ -363,6 +393,14 @@ int main(int argc, char **argv)
         bare_segment(&bare);
         our_segment(&ours);
     }
+    Hist bare_kept = b.bare, ours_kept = b.ours;
+    hist_init(&b.bare); // the burst's latencies are of its own making
+    hist_init(&b.ours);
+    burst(&b, &bare, &ours);
+    hist_done(&b.bare);
+    hist_done(&b.ours);
+    b.bare = bare_kept;
+    b.ours = ours_kept;
     if (!fiber_spawn(ours.pool, "cache", cache_hits, &ours)) {
         die("no fiber");
     }

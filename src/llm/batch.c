@@ -57,7 +57,7 @@ static int exchange(const Ask *ask, const char *url, int64_t until_ns, Buf *out,
     LlmExchange *x = NULL;
     Slice bytes = {0};
     buf_reset(out);
-    int rc = llm_http_begin(ask->p->http, &request, &x, e);
+    int rc = llm_http_begin(ask->p->http, &request, until_ns, &x, e);
     // Piece by piece: a file of results may be far larger than any single answer.
     while (rc == 0 && (rc = llm_http_read(x, until_ns, &bytes, e)) == 0 && bytes.len > 0) {
         buf_append(out, bytes);

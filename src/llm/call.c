@@ -52,7 +52,7 @@ static void add_line(LlmHttpRequest *http, const char *line)
     }
 }
 
-static int source_open(Source *s, Provider *p, Err *e)
+static int source_open(Source *s, Provider *p, int64_t deadline_ns, Err *e)
 {
     Op *op = s->op;
     Work *work = op->work;
@@ -76,7 +76,7 @@ static int source_open(Source *s, Provider *p, Err *e)
         buf_append(&work->line, op->request->traceparent);
         add_line(&http, work->line.data);
     }
-    return llm_http_begin(p->http, &http, &s->x, e);
+    return llm_http_begin(p->http, &http, deadline_ns, &s->x, e);
 }
 
 static int source_read(Source *s, int64_t deadline_ns, Slice *ret_bytes, Err *e)
@@ -357,12 +357,10 @@ static void obey_limits(Op *op, Provider *p, const Source *s)
     op->response->request_id = arena_copy(op->response->arena, id);
 }
 
-static int receive(Op *op, Provider *p, LlmDrive *drive, Source *s, LlmAnswer *answer)
+static int receive(Op *op, Provider *p, LlmDrive *drive, Source *s, int64_t deadline,
+                   LlmAnswer *answer)
 {
     bool stream = answer->chunk_fn != NULL;
-    int64_t now = loop_clock(op->client->o.loop);
-    int64_t deadline =
-        now + (stream ? p->config->first_content_timeout_ns : p->config->request_timeout_ns);
     int64_t until = sooner(deadline, drive->until_ns);
     Slice bytes = {0};
     int rc = source_read(s, until, &bytes, &op->err);
@@ -425,11 +423,14 @@ static int attempt(Op *op, Provider *p, LlmDrive *drive)
     answer.chunk_fn = op->embed ? NULL : op->request->chunk_fn;
     answer.chunk_ctx = op->request->chunk_ctx;
     Source source = {.op = op};
-    int rc = source_open(&source, p, &op->err);
+    int64_t deadline =
+        loop_clock(op->client->o.loop) +
+        (answer.chunk_fn ? p->config->first_content_timeout_ns : p->config->request_timeout_ns);
+    int rc = source_open(&source, p, sooner(deadline, drive->until_ns), &op->err);
     if (rc != 0) {
         r->failure.kind = kind_of_code(rc);
     } else {
-        rc = receive(op, p, drive, &source, &answer);
+        rc = receive(op, p, drive, &source, deadline, &answer);
     }
     if (rc == 0) {
         llm_answer_finish(&answer, r);

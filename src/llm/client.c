@@ -402,6 +402,7 @@ static int open_provider(LlmClient *client, Provider *p, Err *e)
         .connection_timeout_ns = c->connection_timeout_ns,
         .idle_timeout_ns = c->idle_timeout_ns,
         .max_connection_lifetime_ns = c->max_connection_lifetime_ns,
+        .tls = slice_starts_with(c->endpoint.base_url, SLICE("https:")),
         .no_reuse = config->no_pooling,
         .ca_file = c->ca_file.len > 0 ? arena_cstr(client->arena, c->ca_file) : NULL,
         .allow = allow,

@@ -10,6 +10,9 @@ enum {
     // And then one piece more: libcurl gives at most CURL_MAX_WRITE_SIZE, more of a paused stream.
     PIECE_MAX = 64 << 20,
     IDLE_HANDLES_MAX = 64, // easy handles kept for the next exchange
+    // What one HTTP/2 connection is given at one time: the least that RFC 9113 wants servers to
+    // allow.
+    STREAMS_MAX = 100,
 };
 
 typedef struct Watch { // of one of libcurl's sockets
@@ -37,7 +40,8 @@ struct LlmHttp {
     LoopTimer timer, warm_timer;
     LlmExchange *idle;
     size_t idle_count;
-    size_t open;
+    size_t open, open_max;
+    FiberQueue waiting; // for `open` to fall below `open_max`
     uint64_t connections;
     LlmExchange *warming; // list of detached exchanges
     bool warm_started;
@@ -107,6 +111,13 @@ static int want_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *
     }
     (void)curl_multi_assign(http->multi, fd, watch);
     return 0;
+}
+
+static void closed(LlmExchange *x)
+{
+    x->open = false;
+    x->http->open--;
+    (void)fiber_queue_wake_one(&x->http->waiting);
 }
 
 // ---- callbacks of one exchange
@@ -204,8 +215,7 @@ static void collect(LlmHttp *http)
         x->result = result;
         x->done = true;
         (void)curl_multi_remove_handle(http->multi, x->easy);
-        x->open = false;
-        http->open--;
+        closed(x);
         wake(x);
         if (x->detached) {
             for (LlmExchange **at = &http->warming; *at; at = &(*at)->next) {
@@ -285,8 +295,32 @@ static LlmExchange *take_handle(LlmHttp *http, Err *e)
 
 static void start_warming(LlmHttp *http);
 
-int llm_http_begin(LlmHttp *http, const LlmHttpRequest *request, LlmExchange **ret_x, Err *e)
+// libcurl would queue what is too much by itself, but it walks that queue whenever a transfer ends:
+// with thousands waiting it does nothing else.
+static int wait_turn(LlmHttp *http, int64_t deadline_ns, Err *e)
 {
+    bool late = http->waiting.first != NULL; // others were here before
+    while (late || http->open >= http->open_max) {
+        int rc = fiber_queue_wait(&http->waiting, "llm connection", deadline_ns);
+        if (rc != 0) {
+            if (http->open < http->open_max) {
+                (void)fiber_queue_wake_one(&http->waiting); // the turn may have been ours
+            }
+            return err_set(e, (ErrCode)rc, "%.*s: no connection was free in time",
+                           SLICE_FMT(http->o.host));
+        }
+        late = false;
+    }
+    return 0;
+}
+
+int llm_http_begin(LlmHttp *http, const LlmHttpRequest *request, int64_t deadline_ns,
+                   LlmExchange **ret_x, Err *e)
+{
+    int rc = wait_turn(http, deadline_ns, e);
+    if (rc != 0) {
+        return rc;
+    }
     LlmExchange *x = take_handle(http, e);
     if (!x) {
         return ERR_IO;
@@ -314,8 +348,7 @@ int llm_http_begin(LlmHttp *http, const LlmHttpRequest *request, LlmExchange **r
     http->open++;
     CURLMcode code = curl_multi_add_handle(http->multi, x->easy);
     if (code != CURLM_OK) {
-        x->open = false;
-        http->open--;
+        closed(x);
         release(x);
         return err_set(e, ERR_IO, "libcurl: %s", curl_multi_strerror(code));
     }
@@ -448,8 +481,7 @@ void llm_http_end(LlmExchange *x)
     }
     if (x->open) {
         (void)curl_multi_remove_handle(x->http->multi, x->easy);
-        x->open = false;
-        x->http->open--;
+        closed(x);
     }
     release(x);
 }
@@ -511,6 +543,7 @@ int llm_http_create(const LlmHttpOptions *options, LlmHttp **ret_http, Err *e)
     LlmHttp *http = mem_zalloc(sizeof *http);
     http->o = *options;
     set_defaults(&http->o);
+    http->open_max = (size_t)http->o.max_connections * (http->o.tls ? STREAMS_MAX : 1);
     loop_timer_init(&http->timer, on_timer);
     loop_timer_init(&http->warm_timer, on_warm);
     http->multi = curl_multi_init();

@@ -31,6 +31,7 @@ typedef struct LlmHttpOptions {
     int64_t connection_timeout_ns;      // 10 s
     int64_t idle_timeout_ns;            // 300 s: older idle connections are not used again
     int64_t max_connection_lifetime_ns; // 3600 s
+    bool tls;                           // URLs are https: a connection may carry many requests
     bool no_reuse;                      // a new connection for every request
     const char *ca_file;                // NULL: the system's
     // Asked for every address before a socket is opened; NULL allows all.
@@ -52,8 +53,9 @@ typedef struct LlmHttpRequest {
     size_t line_count;
 } LlmHttpRequest;
 
-MUST_USE int llm_http_begin(LlmHttp *http, const LlmHttpRequest *request, LlmExchange **ret_x,
-                            Err *e);
+// Parks until one of max_connections is free. ERR_TIMEOUT, ERR_CANCELLED, ERR_IO.
+MUST_USE int llm_http_begin(LlmHttp *http, const LlmHttpRequest *request, int64_t deadline_ns,
+                            LlmExchange **ret_x, Err *e);
 // The next bytes of the body as they arrive; empty at its end. Good until the next call. ERR_DNS,
 // ERR_CONNECT, ERR_TLS, ERR_CLOSED, ERR_REFUSED (by `allow`), ERR_TIMEOUT, ERR_CANCELLED.
 MUST_USE int llm_http_read(LlmExchange *x, int64_t deadline_ns, Slice *ret_bytes, Err *e);
