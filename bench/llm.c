@@ -280,7 +280,7 @@ static void our_close(Ours *o)
 
 // ---- a burst: BURST calls due at once, so that neither side waits and processor time is work
 
-enum { BURST = 1000 };
+enum { BURST = 5000 };
 
 static double cpu_us(void)
 {
