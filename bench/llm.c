@@ -387,20 +387,13 @@ int main(int argc, char **argv)
     our_open(&ours, &b, arena);
     bare_segment(&bare); // connections, caches and page tables of both
     our_segment(&ours);
+    burst(&b, &bare, &ours);
     hist_reset(&b.bare);
     hist_reset(&b.ours);
     for (int64_t i = 0; i < b.segments; i++) {
         bare_segment(&bare);
         our_segment(&ours);
     }
-    Hist bare_kept = b.bare, ours_kept = b.ours;
-    hist_init(&b.bare); // the burst's latencies are of its own making
-    hist_init(&b.ours);
-    burst(&b, &bare, &ours);
-    hist_done(&b.bare);
-    hist_done(&b.ours);
-    b.bare = bare_kept;
-    b.ours = ours_kept;
     if (!fiber_spawn(ours.pool, "cache", cache_hits, &ours)) {
         die("no fiber");
     }
