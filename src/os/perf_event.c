@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <linux/perf_event.h>
-#include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -206,9 +205,9 @@ static int64_t read_ring(PerfEvents *p, Ring *ring, PerfSampleFn *fn, void *ctx)
     const char *data = (const char *)ring->head + p->page;
     size_t size = RING_PAGES * p->page;
     uint64_t tail = ring->head->data_tail;
-    // Pairs with the kernel's barrier between data and data_head (perf_event_open(2)).
-    uint64_t head = ring->head->data_head;
-    atomic_thread_fence(memory_order_acquire);
+    // Pairs with the kernel's barrier between data and data_head (perf_event_open(2)). The fields
+    // are the kernel's, hence no _Atomic type.
+    uint64_t head = __atomic_load_n(&ring->head->data_head, __ATOMIC_ACQUIRE);
     int64_t lost = 0;
     while (tail < head) {
         struct perf_event_header header;
@@ -224,8 +223,7 @@ static int64_t read_ring(PerfEvents *p, Ring *ring, PerfSampleFn *fn, void *ctx)
         }
         tail += header.size;
     }
-    atomic_thread_fence(memory_order_release);
-    ring->head->data_tail = tail;
+    __atomic_store_n(&ring->head->data_tail, tail, __ATOMIC_RELEASE);
     return lost;
 }
 
