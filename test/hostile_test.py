@@ -477,7 +477,8 @@ def budgets_warn_and_end_the_run():
                 "vus: 2\nduration: 20s\nbudget: {requests: 200}\n")
         ended = home.loadtest(plan, "--no-default-slo").expect_run(114)
         report = ended.report()
-        assert "% of the budget for requests is used" in ended.err, ended.err
+        # The warning at 80 % is not there where a stalled machine went past both at once.
+        assert "the budget for requests is used" in ended.err, ended.err
         assert "guard.budget" in ended.err, ended.err
         assert report["run"]["status"] in ("partial", "invalid")
         assert "budget" in report["run"]["reason"], report["run"]
