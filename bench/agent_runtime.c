@@ -420,6 +420,38 @@ static void idle_agents(Bench *b)
     runner_destroy(runner);
 }
 
+// Resident memory before and after 10^8 events a second of --seconds: it has to stay where it is.
+static void flat(Bench *b)
+{
+    enum { PARTS = 10 };
+    Runner *runner = open_runner(1, 4096);
+    Flow flow = {.count = 1};
+    AgentId id = add(runner, "sink-0", sink, &flow);
+    flow.targets = &id;
+    (void)add(runner, "source", source, &flow);
+    start(runner);
+    EventSpec spec = {.target = SLICE("source"), .data = SLICE("{\"n\":1}")};
+    size_t first = 0, last = 0;
+    for (int part = 0; part <= PARTS; part++) {
+        flow.left = part == 0 ? 1000000 : (uint64_t)(b->seconds * 1e8 / PARTS);
+        (void)!runner_emit(runner, &spec, NULL);
+        wait_for(runner);
+        last = resident_bytes();
+        first = part == 0 ? last : first;
+    }
+    double million = b->seconds * 1e8 / 1e6;
+    if (b->json) {
+        printf("%s\n  {\"workload\": \"flat\", \"million_events\": %.0f, \"resident_first\": %zu, "
+               "\"resident_last\": %zu}",
+               b->printed++ ? "," : "", million, first, last);
+    } else {
+        printf("%-24s %.1f MiB after a million events, %.1f MiB after %.0f million more\n", "flat",
+               (double)first / (1 << 20), (double)last / (1 << 20), million);
+    }
+    (void)runner_stop(runner, NS_PER_S);
+    runner_destroy(runner);
+}
+
 static const struct {
     const char *name;
     void (*run)(Bench *b);
@@ -434,6 +466,7 @@ static const struct {
     {"parallel x10", parallel},
     {"loop x10", loop},
     {"idle", idle_agents},
+    {"flat", flat}, // only when it is named
 };
 
 int main(int argc, char **argv)
@@ -453,7 +486,7 @@ int main(int argc, char **argv)
         printf("[");
     }
     for (size_t w = 0; w < COUNT_OF(workloads); w++) {
-        bool wanted = all;
+        bool wanted = all && workloads[w].run != flat;
         for (int i = 1; i < argc; i++) {
             wanted = wanted || strcmp(argv[i], workloads[w].name) == 0;
         }
