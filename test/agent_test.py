@@ -196,6 +196,26 @@ def test_loadtest(port, scratch):
     assert json.loads(out), out
 
 
+def test_examples(scratch):
+    """What the README says of examples/, word for word but for the port."""
+    examples = pathlib.Path(__file__).resolve().parent.parent / "examples"
+    out, _ = run("agent", "emit", examples / "agent_js/agents.toml", "normalise",
+                 '{"url": " HTTP://Example.ORG/a "}')
+    assert json.loads(out) == {"url": "http://example.org/a", "number": 1}, out
+    fake = subprocess.Popen([PROGRAM, "fake-llm", "--port", "0"], stdout=subprocess.PIPE, text=True)
+    try:
+        base = re.search(r"http://127\.0\.0\.1:\d+", fake.stdout.readline()).group(0)
+        text = (examples / "agent_llm.toml").read_text().replace("http://127.0.0.1:8089", base)
+        (scratch / "agent_llm.toml").write_text(text)
+        out, _ = run("agent", "emit", scratch / "agent_llm.toml", "analyst",
+                     '{"query": "Why is p99 ten times p50?"}')
+        assert json.loads(out)["text"], out
+    finally:
+        fake.terminate()
+        fake.wait(timeout=60)
+        fake.stdout.close()
+
+
 def test_agentcli(scratch):
     agentcli = scratch / "agentcli"
     agentcli.symlink_to(PROGRAM)
@@ -293,6 +313,7 @@ def main():
             test_loadtest(port, scratch)
         test_monitoring(scratch)
         test_scripts(scratch)
+        test_examples(scratch)
         test_agentcli(scratch)
         test_model_with_mcp_tools(scratch)
         assert "4 agents" not in run("agent", "validate", config)[0]
