@@ -3,7 +3,9 @@
 that are none, what is kept and traced, a load test against them, and the program called as agentcli.
 Servers listen on free ports and are ended by their own process."""
 import contextlib
+import gzip
 import http.client
+import http.server
 import json
 import os
 import pathlib
@@ -11,6 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
 CONFIG = """
@@ -261,6 +264,37 @@ for line in sys.stdin:
         print(json.dumps(answer), flush=True)
 """
 
+class Receiver(http.server.ThreadingHTTPServer):
+    """Takes OTLP/HTTP in JSON and keeps the spans and the names of the metrics."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_):
+            pass
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if self.headers["content-encoding"] == "gzip":
+                body = gzip.decompress(body)
+            for resource in json.loads(body).get("resourceSpans", []):
+                for scope in resource["scopeSpans"]:
+                    self.server.spans += scope["spans"]
+            for resource in json.loads(body).get("resourceMetrics", []):
+                for scope in resource["scopeMetrics"]:
+                    self.server.metrics |= {m["name"] for m in scope["metrics"]}
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        self.spans, self.metrics = [], set()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
 FAKE = """
 rules:
 - match: {after_tool: false}
@@ -268,6 +302,62 @@ rules:
 - match: {tool_result: sum 42}
   text: forty-two
 """
+
+
+def attributes(span):
+    return {a["key"]: next(iter(a["value"].values())) for a in span.get("attributes", [])}
+
+
+def watch_model(config):
+    """What the model's run did, on /metrics and in the spans that a receiver of OTLP gets."""
+    receiver = Receiver()
+    plain = config.read_text()
+    trace, caller = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    config.write_text(f"""{plain}
+[monitoring]
+profile_port = 0
+metrics_interval = "100ms"
+otlp_endpoint = "http://127.0.0.1:{receiver.server_port}"
+trace_ratio = 0
+""")
+    process = subprocess.Popen([PROGRAM, "agent", "run", config, "--listen", "127.0.0.1:0", "-d",
+                                "120s"], stderr=subprocess.PIPE, text=True)
+    try:
+        port = int(re.search(r":(\d+)/", process.stderr.readline()).group(1))
+        monitor = int(re.search(r":(\d+)/metrics", process.stderr.readline()).group(1))
+        body = json.dumps({"data": "What is 2 and 40?", "session": "s"})
+        for headers in ({"traceparent": f"00-{trace}-{caller}-01"}, {}):  # trace_ratio drops the second
+            status, text = request(port, "POST", "/agents/model", body, headers)
+            assert status == 200 and json.loads(text)["data"] == {"text": "forty-two"}, text
+        metrics = request(monitor, "GET", "/metrics")[1]
+    finally:
+        process.terminate()
+        assert process.wait(timeout=60) == 0
+        process.stderr.close()
+        config.write_text(plain)
+        receiver.shutdown()
+        receiver.server_close()
+    for line in ('mcp_tool_executions_total{server_id="calc",status="ok",tool_name="add"} 2',
+                 'mcp_connections_total{server_id="calc",status="ok"} 1',
+                 'mcp_connection_pool_size{server_id="calc"}',
+                 'mcp_client_operation_duration_seconds_count{gen_ai_tool_name="add",'
+                 'mcp_method_name="tools/call"} 2',
+                 'gen_ai_client_operation_duration_seconds_count'):
+        assert line in metrics, (line, [m for m in metrics.splitlines() if "mcp" in m])
+    assert "mcp.client.operation.duration" in receiver.metrics, receiver.metrics
+    spans = {s["name"]: s for s in receiver.spans}
+    assert len(receiver.spans) == 4, [s["name"] for s in receiver.spans]
+    assert {s["traceId"] for s in receiver.spans} == {trace}, receiver.spans
+    agent, call = spans["invoke_agent model"], spans["tools/call add"]
+    chats = [s for s in receiver.spans if s["name"] == "chat m"]
+    assert agent["parentSpanId"] == caller and len(chats) == 2, receiver.spans
+    assert {s["parentSpanId"] for s in [call, *chats]} == {agent["spanId"]}, receiver.spans
+    assert attributes(agent)["gen_ai.conversation.id"] == "s", agent
+    assert attributes(call)["gen_ai.tool.name"] == "add", call
+    assert attributes(chats[0])["gen_ai.agent.name"] == "model", chats
+    for child in (call, *chats):
+        assert int(agent["startTimeUnixNano"]) <= int(child["startTimeUnixNano"]) + 10**6, child
+        assert int(child["endTimeUnixNano"]) <= int(agent["endTimeUnixNano"]) + 10**6, child
 
 
 def test_model_with_mcp_tools(scratch):
@@ -292,6 +382,7 @@ args = ["{scratch / 'server.py'}"]
 """)
         out, _ = run("agent", "emit", config, "model", '"What is 2 and 40?"')
         assert json.loads(out) == {"text": "forty-two"}, out
+        watch_model(config)
         config.write_text(config.read_text().replace("server.py", "nothing.py"))
         assert "calc" in run("agent", "emit", config, "model", '"x"', code=None)[1]
     finally:

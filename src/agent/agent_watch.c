@@ -6,6 +6,7 @@ struct AgentWatch {
     Monitor *monitor; // NULL while it does not run
     MonitorRunner *runner;
     LlmHost *llm;
+    McpHost *mcp;
 };
 
 static void collect_models(void *ctx, Collector *collector)
@@ -13,10 +14,21 @@ static void collect_models(void *ctx, Collector *collector)
     llm_host_collect(((AgentWatch *)ctx)->llm, collector);
 }
 
-int agent_watch_create(const ConfigMonitoring *config, Runner *runner, LlmHost *llm,
-                       AgentWatch **ret_watch, Err *e)
+static void collect_servers(void *ctx, Collector *collector)
 {
-    if (!config->given || (!config->enable_metrics && !config->enable_profiling)) {
+    mcp_host_collect(((AgentWatch *)ctx)->mcp, collector);
+}
+
+static bool wanted(const ConfigMonitoring *config)
+{
+    return config->given &&
+           (config->enable_metrics || config->enable_profiling || config->otlp_endpoint.len > 0);
+}
+
+int agent_watch_create(const ConfigMonitoring *config, Runner *runner, LlmHost *llm,
+                       SpanQueue *spans, AgentWatch **ret_watch, Err *e)
+{
+    if (!wanted(config)) {
         return 0;
     }
     AgentWatch *watch = mem_zalloc(sizeof *watch);
@@ -28,6 +40,7 @@ int agent_watch_create(const ConfigMonitoring *config, Runner *runner, LlmHost *
         .interval_ns = config->metrics_interval_ns,
         .service = SLICE("perfwright"),
         .otlp_endpoint = config->otlp_endpoint,
+        .spans = spans,
     };
     int rc = monitor_create(&options, &watch->monitor, e);
     rc = rc == 0 ? monitor_runner_create(runner, &watch->runner, e) : rc;
@@ -43,6 +56,16 @@ int agent_watch_create(const ConfigMonitoring *config, Runner *runner, LlmHost *
     }
     *ret_watch = watch;
     return 0;
+}
+
+int agent_watch_servers(AgentWatch *watch, McpHost *mcp, Err *e)
+{
+    if (!watch || !mcp) {
+        return 0;
+    }
+    watch->mcp = mcp;
+    return monitor_add(watch->monitor, &(MonitorSource){.collect = collect_servers, .ctx = watch},
+                       e);
 }
 
 int agent_watch_start(AgentWatch *watch, Err *e)

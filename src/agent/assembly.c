@@ -1,5 +1,8 @@
 #include "agent/assembly.h"
 
+#include <sys/random.h>
+
+#include "agent/agent_spans.h"
 #include "agent/js_agent.h"
 #include "agent/llm_agent.h"
 #include "agent/mcp_host.h"
@@ -18,6 +21,8 @@ struct Assembly {
     LlmHost *llm;        // NULL while no agent needs one
     McpHost *mcp;        // NULL where no server is configured
     AgentWatch *watch;   // NULL without monitoring
+    AgentSpans *spans;   // NULL where nothing is exported
+    uint64_t seed;       // of trace ids
     MemoryGuard *memory; // NULL without a limit
     bool started;
 };
@@ -88,9 +93,18 @@ static int run_null(AgentContext *ctx, const Event *event, State *state)
     return 0;
 }
 
-static int make_llm(Assembly *a, const ConfigAgent *agent, AgentSpec *spec, Err *e)
+static int need_llm(Assembly *a, Err *e)
 {
     int rc = a->llm ? 0 : llm_host_create(a->config, a->tools, &a->llm, e);
+    if (rc == 0) {
+        llm_host_trace(a->llm, agent_spans_queue(a->spans), a->seed);
+    }
+    return rc;
+}
+
+static int make_llm(Assembly *a, const ConfigAgent *agent, AgentSpec *spec, Err *e)
+{
+    int rc = need_llm(a, e);
     return rc != 0 ? rc : llm_agent_make(a->llm, agent, spec, e);
 }
 
@@ -140,7 +154,7 @@ static int make_script(Assembly *a, const ConfigAgent *agent, AgentSpec *spec, E
     if (agent->js_cpu_limit_ns > 0) {
         options.limits.cpu_ns = agent->js_cpu_limit_ns;
     }
-    int rc = a->config->llm && !a->llm ? llm_host_create(a->config, a->tools, &a->llm, e) : 0;
+    int rc = a->config->llm ? need_llm(a, e) : 0;
     rc = rc == 0 ? js_agent_create(&options, spec, e) : rc;
     arena_destroy(arena);
     return rc;
@@ -346,9 +360,10 @@ static bool has_scripts(const AgentConfig *c)
     return has;
 }
 
-static RunnerOptions runner_options(const AssemblyOptions *options)
+static RunnerOptions runner_options(const Assembly *a)
 {
-    const AgentConfig *c = options->config;
+    const AssemblyOptions *options = &a->options;
+    const AgentConfig *c = a->config;
     return (RunnerOptions){
         .shards = options->shards > 0 ? options->shards : (unsigned)c->runtime.shards,
         .pin = c->runtime.pin,
@@ -364,8 +379,26 @@ static RunnerOptions runner_options(const AssemblyOptions *options)
         .metrics_off = !c->monitoring.enable_metrics,
         .state_compress_min =
             c->memory.enable_state_compression ? (size_t)c->memory.compression_threshold : 0,
+        .seed = a->seed,
+        .trace_drop = 1 - c->monitoring.trace_ratio,
         .manual = options->manual,
     };
+}
+
+// Ids of traces must differ from every other process's; those of a test must not differ at all.
+static uint64_t make_seed(const AssemblyOptions *options)
+{
+    uint64_t seed = 0;
+    if (!options->manual && getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed) {
+        seed = (uint64_t)clock_wall(clock_real());
+    }
+    return seed;
+}
+
+static bool exports_spans(const Assembly *a)
+{
+    const ConfigMonitoring *m = &a->config->monitoring;
+    return m->given && m->otlp_endpoint.len > 0 && !a->options.without_monitoring;
 }
 
 static int add_hooks(Assembly *a, Err *e)
@@ -384,9 +417,14 @@ int assembly_create(const AssemblyOptions *options, Assembly **ret_assembly, Err
         .ttl_ns = a->config->memory.state_cache_ttl_ns,
     });
     a->tools = tool_set_create(&(ToolSetOptions){0});
-    RunnerOptions runner = runner_options(options);
+    a->seed = make_seed(options);
+    RunnerOptions runner = runner_options(a);
     int rc = runner_create(&runner, &a->runner, e);
     rc = rc == 0 ? add_hooks(a, e) : rc;
+    if (rc == 0 && exports_spans(a)) {
+        a->spans = agent_spans_create();
+        rc = agent_spans_watch(a->spans, a->runner, e);
+    }
     rc = rc == 0 ? add_tools(a, e) : rc;
     for (size_t i = 0; i < a->config->agent_count && rc == 0; i++) {
         rc = add_agent(a, &a->config->agents[i], e);
@@ -394,7 +432,8 @@ int assembly_create(const AssemblyOptions *options, Assembly **ret_assembly, Err
     rc = rc == 0 ? add_edges(a, e) : rc;
     rc = rc == 0 ? add_orchestration(a, e) : rc;
     if (rc == 0 && !options->without_monitoring) {
-        rc = agent_watch_create(&a->config->monitoring, a->runner, a->llm, &a->watch, e);
+        rc = agent_watch_create(&a->config->monitoring, a->runner, a->llm,
+                                agent_spans_queue(a->spans), &a->watch, e);
     }
     if (rc != 0) {
         assembly_destroy(a);
@@ -408,8 +447,9 @@ int assembly_create(const AssemblyOptions *options, Assembly **ret_assembly, Err
 // what its configuration gives it.
 int assembly_start(Assembly *assembly, Err *e)
 {
-    int rc = mcp_host_open(assembly->config, &assembly->mcp, e);
-    if (rc != 0 || (rc = mcp_host_add_tools(assembly->mcp, assembly->tools, e)) != 0) {
+    int rc = mcp_host_open(assembly->config, agent_spans_queue(assembly->spans), &assembly->mcp, e);
+    if (rc != 0 || (rc = agent_watch_servers(assembly->watch, assembly->mcp, e)) != 0 ||
+        (rc = mcp_host_add_tools(assembly->mcp, assembly->tools, e)) != 0) {
         return rc;
     }
     if ((rc = runner_start(assembly->runner, e)) != 0) {
@@ -451,6 +491,7 @@ void assembly_destroy(Assembly *assembly)
         agent_watch_destroy(assembly->watch);
         tool_set_destroy(assembly->tools);
         mcp_host_close(assembly->mcp);
+        agent_spans_destroy(assembly->spans); // which all of the above may fill
         state_cache_destroy(assembly->states);
         free(assembly);
     }

@@ -51,6 +51,7 @@ typedef struct ConfigMonitoring {
     bool enable_profiling;
     int64_t profile_port; // on the loopback address
     Slice otlp_endpoint;  // "http://127.0.0.1:4318"; empty: nothing is exported
+    double trace_ratio;   // of new traces, whose spans are exported
 } ConfigMonitoring;
 
 // What the guide tunes in Go: processors, garbage collector, memory limit.

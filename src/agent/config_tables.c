@@ -100,6 +100,8 @@ static const Field MONITORING[] = {
               "Port on 127.0.0.1; 0: any free one, which is logged."),
     TEXT_FIELD(ConfigMonitoring, otlp_endpoint, "otlp_endpoint", FIELD_TEXT,
                "Base URL of an OpenTelemetry receiver, such as `http://127.0.0.1:4318`."),
+    REAL_FIELD(ConfigMonitoring, trace_ratio, "trace_ratio", 0, 1, 1,
+               "Share of new traces that it is sent, 0 to 1; traces of callers go on as they say."),
 };
 const FieldTable CONFIG_MONITORING = TABLE("monitoring", MONITORING);
 

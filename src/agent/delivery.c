@@ -145,7 +145,8 @@ static void fill(const Runner *runner, Event *event, const Delivery *d)
             t->trace_id[0] = mix64(runner->options.seed ^ d->id);
             t->trace_id[1] = mix64(t->trace_id[0]);
             t->parent_id = 0;
-            t->sampled = true;
+            // 53 bits are what a double holds.
+            t->sampled = (double)(t->trace_id[1] >> 11) * 0x1p-53 >= runner->options.trace_drop;
         }
     } else {
         const Event *parent = &d->parent->event;

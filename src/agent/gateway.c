@@ -67,6 +67,7 @@ typedef struct Task {
     Arena *arena;
     Slice agent;
     EventSpec spec;
+    TraceContext trace; // of the caller
     State state;
     FiberQueue waiters;
     HttpSse *sse; // NULL: the answer comes whole
@@ -311,6 +312,10 @@ static void post_event(Gateway *gateway, Slice name, const HttpServerRequest *re
     task->gateway = gateway;
     task->arena = arena_create(ARENA_BYTES_MAX);
     task->agent = task->spec.target = name;
+    // A field that is no context begins a new trace, as the specification wants it.
+    if (traceparent_parse(http_head_get(request->head, SLICE("traceparent")), &task->trace) == 0) {
+        task->spec.trace = &task->trace;
+    }
     bool stream =
         slice_find(http_head_get(request->head, SLICE("accept")), SLICE("text/event-stream")) >= 0;
     int rc = read_event(task, request->body, &e);

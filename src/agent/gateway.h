@@ -12,6 +12,8 @@
 // and that is no JSON is a string. With "Accept: text/event-stream" the pieces that the agent
 // streams come as events named "chunk" and the result as "result" (or "error").
 //
+// A traceparent of the request is continued by the runs of agents.
+//
 // Errors are {"error": {"code": "ERR_TIMEOUT", "reason": words}}: 400 for an event that is none,
 // 404 without such an agent, 503 when it was shed or the runner stops (with Retry-After), 504 for a
 // deadline, 502 when the agent failed.

@@ -1,19 +1,31 @@
 #include "agent/llm_agent.h"
 
+#include "agent/agent_spans.h"
 #include "agent/llm_impl.h"
 #include "llm/budget.h"
 #include "llm/config.h"
+#include "llm/observe.h"
 #include "os/file.h"
 
 enum { PROMPT_BYTES_MAX = 1 << 20, ANSWER_BYTES_MAX = 16 << 20 };
+
+// What a shard has of its own, because a client and a tracer belong to one thread.
+typedef struct ShardClient {
+    LlmClient *client;
+    LlmLedger *ledger;
+    LlmTelemetry *telemetry; // NULL without spans
+    Tracer tracer;
+} ShardClient;
 
 struct LlmHost {
     Arena *arena;
     LlmConfig config;
     const ToolSet *tools;
     LlmLedger *ledger;
-    LlmBudget *run_budget;                 // of the whole process; NULL: no limit
-    LlmClient *clients[RUNNER_SHARDS_MAX]; // each written by its shard only
+    LlmBudget *run_budget; // of the whole process; NULL: no limit
+    SpanQueue *spans;      // NULL: nobody wants them
+    uint64_t span_seed;
+    ShardClient shards[RUNNER_SHARDS_MAX]; // each written by its shard only
 };
 
 typedef struct LlmAgent {
@@ -53,8 +65,9 @@ int llm_host_create(const AgentConfig *config, const ToolSet *tools, LlmHost **r
 void llm_host_destroy(LlmHost *host)
 {
     if (host) {
-        for (size_t i = 0; i < COUNT_OF(host->clients); i++) {
-            llm_client_destroy(host->clients[i]);
+        for (size_t i = 0; i < COUNT_OF(host->shards); i++) {
+            llm_client_destroy(host->shards[i].client);
+            llm_telemetry_destroy(host->shards[i].telemetry);
         }
         llm_budget_destroy(host->run_budget);
         llm_ledger_destroy(host->ledger);
@@ -66,9 +79,9 @@ void llm_host_destroy(LlmHost *host)
 LlmClientStats llm_host_stats(const LlmHost *host)
 {
     LlmClientStats all = {0};
-    for (size_t i = 0; i < COUNT_OF(host->clients); i++) {
-        if (host->clients[i]) {
-            LlmClientStats s = llm_client_stats(host->clients[i]);
+    for (size_t i = 0; i < COUNT_OF(host->shards); i++) {
+        if (host->shards[i].client) {
+            LlmClientStats s = llm_client_stats(host->shards[i].client);
             all.calls += s.calls;
             all.attempts += s.attempts;
             all.retries += s.retries;
@@ -84,25 +97,52 @@ LlmClientStats llm_host_stats(const LlmHost *host)
     return all;
 }
 
+void llm_host_trace(LlmHost *host, SpanQueue *queue, uint64_t seed)
+{
+    host->spans = queue;
+    host->span_seed = seed;
+}
+
+static void observe(void *arg, const LlmObservation *observation)
+{
+    ShardClient *shard = arg;
+    llm_ledger_observe(shard->ledger, observation);
+    if (shard->telemetry) {
+        LlmObserver spans = llm_telemetry_observer(shard->telemetry);
+        spans.fn(spans.ctx, observation);
+    }
+}
+
 int llm_host_client(LlmHost *host, const AgentContext *ctx, LlmClient **ret_client, Err *e)
 {
-    unsigned shard = agent_shard(ctx);
-    if (!host->clients[shard]) {
+    unsigned index = agent_shard(ctx);
+    ShardClient *shard = &host->shards[index];
+    if (!shard->client) {
+        shard->ledger = host->ledger;
+        if (host->spans && !shard->telemetry) {
+            tracer_init(&shard->tracer, host->spans, 1, host->span_seed, index);
+            shard->telemetry = llm_telemetry_create(NULL, &shard->tracer, NULL);
+        }
         LlmClientOptions options = {
             .loop = fiber_loop(),
             .pool = fiber_pool(),
             .config = &host->config,
             .get_env = getenv,
-            .observer = {llm_ledger_observe, host->ledger},
-            .seed = shard,
+            .observer = {observe, shard},
+            .seed = index,
         };
-        int rc = llm_client_create(&options, &host->clients[shard], e);
+        int rc = llm_client_create(&options, &shard->client, e);
         if (rc != 0) {
             return rc;
         }
     }
-    *ret_client = host->clients[shard];
+    *ret_client = shard->client;
     return 0;
+}
+
+Slice llm_host_parent(const LlmHost *host, const AgentContext *ctx, char out[TRACEPARENT_BYTES + 1])
+{
+    return host->spans ? agent_traceparent(ctx, out) : (Slice){0};
 }
 
 void llm_host_collect(LlmHost *host, Collector *collector)
@@ -320,6 +360,7 @@ static int on_chunk(void *arg, const LlmChunk *chunk)
 
 static int ask(Talk *talk, LlmResponse *response, Err *e)
 {
+    char parent[TRACEPARENT_BYTES + 1];
     const LlmAgent *agent = talk->agent;
     const ConfigAgent *config = agent->config;
     LlmRequest request = {
@@ -340,6 +381,7 @@ static int ask(Talk *talk, LlmResponse *response, Err *e)
         .budgets = {talk->budget, NULL, agent->host->run_budget},
         .agent = config->name,
         .session = event_session(agent_event(talk->ctx)),
+        .traceparent = llm_host_parent(agent->host, talk->ctx, parent),
     };
     int rc = llm_chat(talk->client, &request, response, e);
     talk->tokens += response->usage.input_tokens + response->usage.output_tokens;

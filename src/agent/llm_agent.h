@@ -20,6 +20,7 @@
 #include "agent/tool.h"
 #include "llm/client.h"
 #include "telemetry/collector.h"
+#include "telemetry/span.h"
 
 typedef struct LlmHost LlmHost;
 
@@ -32,6 +33,9 @@ enum {
 // is wrong in [llm]; secrets are looked up when a provider is first used.
 MUST_USE int llm_host_create(const AgentConfig *config, const ToolSet *tools, LlmHost **ret_host,
                              Err *e);
+// Calls become spans below the run that makes them, and providers are told of it by a traceparent.
+// Before an agent runs; the queue outlives the host.
+void llm_host_trace(LlmHost *host, SpanQueue *queue, uint64_t seed);
 // After the runner stopped and before it is destroyed; NULL is fine.
 void llm_host_destroy(LlmHost *host);
 

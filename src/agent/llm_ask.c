@@ -127,6 +127,7 @@ static void write_answer(const LlmResponse *response, Buf *answer)
 static int send(LlmHost *host, AgentContext *ctx, const Ask *ask, const LlmMessage *messages,
                 size_t count, Buf *answer, Err *e)
 {
+    char parent[TRACEPARENT_BYTES + 1];
     Slice provider = {0}, model = {0};
     LlmClient *client = NULL;
     int rc = llm_host_client(host, ctx, &client, e);
@@ -150,6 +151,7 @@ static int send(LlmHost *host, AgentContext *ctx, const Ask *ask, const LlmMessa
         .budgets = {NULL, NULL, llm_host_budget(host)},
         .agent = agent_name(ctx),
         .session = event_session(agent_event(ctx)),
+        .traceparent = llm_host_parent(host, ctx, parent),
     };
     LlmResponse response = {0};
     rc = llm_chat(client, &request, &response, e);

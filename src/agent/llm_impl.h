@@ -8,6 +8,9 @@
 // The client of the shard that runs the handler, made when it is first wanted.
 MUST_USE int llm_host_client(LlmHost *host, const AgentContext *ctx, LlmClient **ret_client,
                              Err *e);
+// What calls of the handler say they are part of; empty where nobody wants spans.
+Slice llm_host_parent(const LlmHost *host, const AgentContext *ctx,
+                      char out[TRACEPARENT_BYTES + 1]);
 // As read from [llm] and [performance].
 const LlmConfig *llm_host_config(const LlmHost *host);
 

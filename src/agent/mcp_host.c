@@ -4,9 +4,11 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "agent/agent.h"
 #include "agent/mcp_servers.h"
 #include "base/json_write.h"
 #include "mcp/dialer.h"
+#include "mcp/metrics.h"
 #include "os/thread.h"
 
 enum { CLOSE_SECONDS = 5 };
@@ -20,6 +22,9 @@ struct McpHost {
     FiberPool *fibers;
     McpDialer *dialer;
     McpPool *pool;
+    Recorder *recorder; // of the thread, as what follows
+    McpMetrics *metrics;
+    Tracer tracer;
 };
 
 // One piece of work for the host's thread, which answers by `finish` there: it wakes the waiting
@@ -65,6 +70,7 @@ typedef struct Blocking {
     pthread_cond_t ended;
     bool done;
     ToolSet *tools;
+    Collector *collector;
 } Blocking;
 
 static void finish_blocking(Job *job)
@@ -76,23 +82,25 @@ static void finish_blocking(Job *job)
     (void)pthread_mutex_unlock(&b->lock);
 }
 
-static int wait_blocking(McpHost *host, void (*run)(Job *job), ToolSet *tools, Err *e)
+// Runs b->job.run on the host's thread.
+static int wait_blocking(McpHost *host, Blocking *b, Err *e)
 {
-    Blocking b = {.job = {.host = host, .run = run, .finish = finish_blocking}, .tools = tools};
-    (void)pthread_mutex_init(&b.lock, NULL);
-    (void)pthread_cond_init(&b.ended, NULL);
-    post(host->loop, take_job, &b.job);
-    (void)pthread_mutex_lock(&b.lock);
-    while (!b.done) {
-        (void)pthread_cond_wait(&b.ended, &b.lock);
+    b->job.host = host;
+    b->job.finish = finish_blocking;
+    (void)pthread_mutex_init(&b->lock, NULL);
+    (void)pthread_cond_init(&b->ended, NULL);
+    post(host->loop, take_job, &b->job);
+    (void)pthread_mutex_lock(&b->lock);
+    while (!b->done) {
+        (void)pthread_cond_wait(&b->ended, &b->lock);
     }
-    (void)pthread_mutex_unlock(&b.lock);
-    (void)pthread_cond_destroy(&b.ended);
-    (void)pthread_mutex_destroy(&b.lock);
-    if (b.job.rc != 0 && e) {
-        *e = b.job.err;
+    (void)pthread_mutex_unlock(&b->lock);
+    (void)pthread_cond_destroy(&b->ended);
+    (void)pthread_mutex_destroy(&b->lock);
+    if (b->job.rc != 0 && e) {
+        *e = b->job.err;
     }
-    return b.job.rc;
+    return b->job.rc;
 }
 
 // ---- a call of a tool, which a fiber of a shard waits for
@@ -107,8 +115,9 @@ typedef struct Calling {
     Job job;
     const RemoteTool *tool;
     Slice arguments;
-    int64_t timeout_ns; // 0: the server's
-    Loop *loop;         // of the waiting fiber
+    TraceContext parent; // of the run that calls; not set: none
+    int64_t timeout_ns;  // 0: the server's
+    Loop *loop;          // of the waiting fiber
     FiberQueue waiters;
     bool done;
     Buf answer;
@@ -152,17 +161,47 @@ static void tell_failure(Calling *c, const McpResult *result)
     buf_done(&text);
 }
 
+static void begin_span(const Calling *c, Span *span)
+{
+    char name[SPAN_NAME_MAX + 1];
+    (void)snprintf(name, sizeof name, "tools/call %.*s", SLICE_FMT(c->tool->tool));
+    span_begin(&c->job.host->tracer, span, &c->parent, SPAN_CLIENT, slice_from_cstr(name),
+               clock_wall(clock_real()));
+    span_text(span, SLICE("mcp.method.name"), SLICE("tools/call"));
+    span_text(span, SLICE("gen_ai.operation.name"), SLICE("execute_tool"));
+    span_text(span, SLICE("gen_ai.tool.name"), c->tool->tool);
+    span_text(span, SLICE("server_id"), c->tool->server);
+}
+
+static void end_span(const Calling *c, Span *span)
+{
+    int rc = c->job.rc;
+    if (rc != 0) {
+        span_text(span, SLICE("error.type"), slice_from_cstr(err_name(rc)));
+    }
+    span_end(&c->job.host->tracer, span, clock_wall(clock_real()),
+             rc != 0 ? SPAN_ERROR : SPAN_UNSET);
+}
+
 static void run_call(Job *job)
 {
     Calling *c = CONTAINER_OF(job, Calling, job);
     Arena *arena = arena_create((size_t)MCP_HOST_RESULT_MAX * 8);
     McpResult result = {0};
+    bool traced = trace_is_set(&c->parent);
+    char parent[TRACEPARENT_BYTES + 1];
+    Span span;
     McpPoolCall call = {
         .server = c->tool->server,
         .tool = c->tool->tool,
         .arguments = c->arguments,
         .deadline_ns = c->timeout_ns > 0 ? loop_clock(job->host->loop) + c->timeout_ns : 0,
     };
+    if (traced) {
+        begin_span(c, &span);
+        traceparent_format(&span.context, parent);
+        call.options.traceparent = (Slice){parent, TRACEPARENT_BYTES};
+    }
     job->rc = mcp_pool_call(job->host->pool, arena, &call, &result, &job->err);
     if (job->rc == 0 && result.file) {
         job->rc = err_set(&job->err, ERR_LIMIT, "the result has %lld bytes, which is too much",
@@ -173,6 +212,9 @@ static void run_call(Job *job)
         tell_failure(c, &result);
     } else if (job->rc == 0) {
         write_answer(c, &result);
+    }
+    if (traced) {
+        end_span(c, &span);
     }
     arena_destroy(arena);
 }
@@ -189,6 +231,10 @@ static int run_remote_tool(ToolCall *call, Err *e)
         .loop = fiber_loop(),
         .answer = buf_create(MCP_HOST_RESULT_MAX),
     };
+    const AgentContext *caller = tool_host(call);
+    if (caller && tool->host->tracer.queue) {
+        c.parent = agent_event(caller)->trace;
+    }
     int cancelled = 0;
     post(tool->host->loop, take_job, &c.job);
     // The call lies on this stack, so it is waited for also by a fiber that was cancelled; its
@@ -276,7 +322,32 @@ static void run_discovery(Job *job)
 
 int mcp_host_add_tools(McpHost *host, ToolSet *tools, Err *e)
 {
-    return host ? wait_blocking(host, run_discovery, tools, e) : 0;
+    Blocking b = {.job.run = run_discovery, .tools = tools};
+    return host ? wait_blocking(host, &b, e) : 0;
+}
+
+// ---- what it did
+
+static void run_collect(Job *job)
+{
+    McpHost *host = job->host;
+    Collector *collector = CONTAINER_OF(job, Blocking, job)->collector;
+    mcp_metrics_sample(host->metrics, host->pool);
+    // All of it on this thread and without parking, so that the recorder is whole throughout.
+    const RecorderBatch *batch = recorder_take(host->recorder);
+    if (batch) {
+        collector_add(collector, 0, batch);
+        collector_next(collector);
+        recorder_give_back(host->recorder);
+    }
+}
+
+void mcp_host_collect(McpHost *host, Collector *collector)
+{
+    Blocking b = {.job.run = run_collect, .collector = collector};
+    if (host) {
+        (void)!wait_blocking(host, &b, NULL);
+    }
 }
 
 // ---- life
@@ -308,12 +379,14 @@ static int open_pool(McpHost *host, Err *e)
         .http = mcp_dialer_http(host->dialer),
         .servers = host->servers,
         .server_count = host->server_count,
+        .event_fn = mcp_metrics_event,
+        .event_ctx = host->metrics,
     };
     rc = mcp_pool_create(&options, &host->pool, e);
     return rc != 0 ? rc : thread_start("mcp", THREAD_ANY_CPU, host_thread, host, &host->thread, e);
 }
 
-int mcp_host_open(const AgentConfig *config, McpHost **ret_host, Err *e)
+int mcp_host_open(const AgentConfig *config, SpanQueue *spans, McpHost **ret_host, Err *e)
 {
     Arena *arena = arena_create(64 << 20);
     McpServerOptions *servers = NULL;
@@ -325,6 +398,9 @@ int mcp_host_open(const AgentConfig *config, McpHost **ret_host, Err *e)
     }
     McpHost *host = mem_zalloc(sizeof *host);
     *host = (McpHost){.arena = arena, .servers = servers, .server_count = count};
+    tracer_init(&host->tracer, spans, 1, (uint64_t)clock_wall(clock_real()), 0);
+    host->recorder = recorder_create(&(RecorderOptions){0});
+    host->metrics = mcp_metrics_create(host->recorder);
     if ((rc = open_pool(host, e)) != 0) {
         mcp_host_close(host);
         return rc;
@@ -339,7 +415,8 @@ void mcp_host_close(McpHost *host)
         return;
     }
     if (host->thread) {
-        (void)!wait_blocking(host, run_close, NULL, NULL);
+        Blocking b = {.job.run = run_close};
+        (void)!wait_blocking(host, &b, NULL);
         loop_stop(host->loop);
         thread_join(host->thread);
     }
@@ -349,6 +426,8 @@ void mcp_host_close(McpHost *host)
         fiber_pool_destroy(host->fibers);
     }
     loop_destroy(host->loop);
+    mcp_metrics_destroy(host->metrics);
+    recorder_destroy(host->recorder);
     arena_destroy(host->arena);
     free(host);
 }

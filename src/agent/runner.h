@@ -46,6 +46,7 @@ typedef struct RunnerOptions {
     size_t state_compress_min;      // see State; 0: never
     Slice dead_letter;   // name of the agent that gets what others could not; empty: none
     uint64_t seed;       // of trace ids and policies
+    double trace_drop;   // share of new traces, 0 to 1, that are not sampled
     ManualClock *manual; // single-threaded, for tests and simulation
 } RunnerOptions;
 
