@@ -93,6 +93,9 @@ typedef struct ConfigAgent {
     double temperature; // below 0: the provider's own
     int64_t token_budget;
     double cost_budget;
+    int64_t total_token_budget;
+    double total_cost_budget;
+    int64_t history;
     int64_t parallel_tools;
     bool stream;
     // Of any kind.
@@ -232,6 +235,7 @@ typedef struct AgentConfig {
 enum {
     CONFIG_AGENTS_MAX = 100000,
     CONFIG_NODES_MAX = 1000, // of a workflow
+    LLM_HISTORY_MAX = 1000,  // messages
     CONFIG_ITEMS_MAX = 1000, // tools, policies, edges, servers: of each
 };
 

@@ -150,6 +150,13 @@ static const Field AGENT[] = {
               "LLM agent: tokens for one event; 0: no limit."),
     REAL_FIELD(ConfigAgent, cost_budget, "cost_budget", 0, 1e9, 0,
                "LLM agent: money for one event; 0: no limit."),
+    INT_FIELD(ConfigAgent, total_token_budget, "total_token_budget", 0, 1e15, 0,
+              "Tokens of all its calls to models while the system runs; 0: no limit."),
+    REAL_FIELD(ConfigAgent, total_cost_budget, "total_cost_budget", 0, 1e9, 0,
+               "Money of all its calls to models; 0: no limit."),
+    INT_FIELD(ConfigAgent, history, "history", 0, LLM_HISTORY_MAX, 0,
+              "LLM agent: messages of the session's earlier events that the model is shown; 0: "
+              "every event begins anew."),
     INT_FIELD(ConfigAgent, parallel_tools, "parallel_tools", 1, 1000, 8,
               "Tool calls of one turn that run at one time."),
     BOOL_FIELD(ConfigAgent, stream, "stream", false,

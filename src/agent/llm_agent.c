@@ -22,6 +22,7 @@ struct LlmHost {
     LlmConfig config;
     const ToolSet *tools;
     LlmLedger *ledger;
+    LlmBudgets *budgets;   // of agents and sessions
     LlmBudget *run_budget; // of the whole process; NULL: no limit
     SpanQueue *spans;      // NULL: nobody wants them
     uint64_t span_seed;
@@ -58,6 +59,13 @@ int llm_host_create(const AgentConfig *config, const ToolSet *tools, LlmHost **r
         LlmBudgetLimits limits = {host->config.budget_tokens, host->config.budget_cost_nano};
         host->run_budget = llm_budget_create("the run", &limits);
     }
+    host->budgets = llm_budgets_create(&(LlmBudgetsOptions){
+        .agents = config->agents,
+        .agent_count = config->agent_count,
+        .session = {host->config.session_tokens, host->config.session_cost_nano},
+        .session_ttl_ns = config->memory.state_cache_ttl_ns,
+        .sessions_max = LLM_BUDGET_SESSIONS_MAX,
+    });
     *ret_host = host;
     return 0;
 }
@@ -69,6 +77,7 @@ void llm_host_destroy(LlmHost *host)
             llm_client_destroy(host->shards[i].client);
             llm_telemetry_destroy(host->shards[i].telemetry);
         }
+        llm_budgets_destroy(host->budgets);
         llm_budget_destroy(host->run_budget);
         llm_ledger_destroy(host->ledger);
         arena_destroy(host->arena);
@@ -155,6 +164,11 @@ const LlmConfig *llm_host_config(const LlmHost *host)
     return &host->config;
 }
 
+LlmBudgets *llm_host_budgets(LlmHost *host)
+{
+    return host->budgets;
+}
+
 LlmBudget *llm_host_budget(LlmHost *host)
 {
     return host->run_budget;
@@ -223,6 +237,9 @@ typedef struct Talk {
     LlmMessage *messages;
     size_t message_count;
     LlmBudget *budget; // of this event; NULL: no limit
+    LlmSession *session;
+    size_t history_at, history_count; // of `messages`: what was said before
+    Slice question;                   // of this event
     int64_t tokens, cost_nano;
 } Talk;
 
@@ -378,7 +395,8 @@ static int ask(Talk *talk, LlmResponse *response, Err *e)
         .chunk_fn = config->stream ? on_chunk : NULL,
         .chunk_ctx = talk,
         .deadline_ns = agent_deadline(talk->ctx) == NEVER_NS ? 0 : agent_deadline(talk->ctx),
-        .budgets = {talk->budget, NULL, agent->host->run_budget},
+        .budgets = {talk->budget, llm_budgets_agent(agent->host->budgets, config->name),
+                    llm_session_budget(talk->session), agent->host->run_budget},
         .agent = config->name,
         .session = event_session(agent_event(talk->ctx)),
         .traceparent = llm_host_parent(agent->host, talk->ctx, parent),
@@ -402,11 +420,23 @@ static int reply_text(Talk *talk, Slice text)
     return rc;
 }
 
+// What the next event of the session will be shown.
+static int remember(Talk *talk, State *state, Slice answer)
+{
+    const ConfigAgent *config = talk->agent->config;
+    int rc = state_set_int(state, SLICE("llm_tokens"),
+                           state_get_int(state, SLICE("llm_tokens"), 0) + talk->tokens);
+    return rc != 0 || config->history == 0
+               ? rc
+               : llm_history_save(talk->arena, state, config->name, (size_t)config->history,
+                                  talk->messages + talk->history_at, talk->history_count,
+                                  talk->question, answer);
+}
+
 static int reply(Talk *talk, State *state, const LlmResponse *response)
 {
     const Doc *doc = NULL;
-    int rc = state_set_int(state, SLICE("llm_tokens"),
-                           state_get_int(state, SLICE("llm_tokens"), 0) + talk->tokens);
+    int rc = remember(talk, state, response->text);
     if (rc != 0) {
         return rc;
     }
@@ -449,29 +479,58 @@ static LlmBudget *event_budget(const ConfigAgent *config)
                : NULL;
 }
 
+// The system's words, what was said before, and what is asked now.
+static int begin_talk(Talk *talk, const Event *event, const State *state, Err *e)
+{
+    const LlmAgent *agent = talk->agent;
+    size_t history = (size_t)agent->config->history;
+    talk->messages =
+        ARENA_ARRAY(talk->arena, LlmMessage, (size_t)agent->config->max_turns * 2 + 2 + history);
+    gather_tools(talk);
+    if (agent->prompt.len > 0) {
+        say_text(talk, LLM_SYSTEM, buf_slice(&agent->prompt));
+    }
+    talk->history_at = talk->message_count;
+    int rc = history == 0
+                 ? 0
+                 : llm_history_load(talk->arena, state, agent->config->name, history,
+                                    talk->messages + talk->history_at, &talk->history_count, e);
+    talk->message_count += talk->history_count;
+    talk->question = message_of(talk->arena, event);
+    say_text(talk, LLM_USER, talk->question);
+    return rc;
+}
+
+static int take_turns(Talk *talk, State *state)
+{
+    int64_t turns = talk->agent->config->max_turns;
+    bool more = true;
+    int rc = 0;
+    for (int64_t i = 0; i < turns && more && rc == 0; i++) {
+        rc = turn(talk, state, &more);
+    }
+    return rc == 0 && more ? agent_fail(talk->ctx, ERR_LIMIT, "no answer after max_turns = %lld",
+                                        (long long)turns)
+                           : rc;
+}
+
 static int run_llm(AgentContext *ctx, const Event *event, State *state)
 {
     const LlmAgent *agent = agent_self(ctx);
+    LlmBudgets *budgets = agent->host->budgets;
     Talk talk = {.ctx = ctx, .agent = agent, .arena = agent_arena(ctx)};
     Err e = {0};
     int rc = llm_host_client(agent->host, ctx, &talk.client, &e);
+    rc = rc == 0 ? begin_talk(&talk, event, state, &e) : rc;
+    rc = rc == 0
+             ? llm_budgets_take(budgets, event_session(event), agent_now(ctx), &talk.session, &e)
+             : rc;
     if (rc != 0) {
         return agent_fail(ctx, (ErrCode)rc, "%s", e.text);
     }
-    int64_t turns = agent->config->max_turns;
-    talk.messages = ARENA_ARRAY(talk.arena, LlmMessage, (size_t)turns * 2 + 2);
-    gather_tools(&talk);
-    if (agent->prompt.len > 0) {
-        say_text(&talk, LLM_SYSTEM, buf_slice(&agent->prompt));
-    }
-    say_text(&talk, LLM_USER, message_of(talk.arena, event));
     talk.budget = event_budget(agent->config);
-    bool more = true;
-    for (int64_t i = 0; i < turns && more && rc == 0; i++) {
-        rc = turn(&talk, state, &more);
-    }
+    rc = take_turns(&talk, state);
     llm_budget_destroy(talk.budget);
-    return rc == 0 && more
-               ? agent_fail(ctx, ERR_LIMIT, "no answer after max_turns = %lld", (long long)turns)
-               : rc;
+    llm_budgets_give(budgets, talk.session, agent_now(ctx));
+    return rc;
 }

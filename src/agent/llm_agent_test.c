@@ -294,6 +294,184 @@ static void when_done(void *arg, AgentResult *result)
     ((World *)arg)->tool_runs = 100;
 }
 
+static int ask_in(World *w, const char *session, const char *data, char *reason, size_t size)
+{
+    AgentResult result = {0};
+    Err e = {0};
+    EventSpec spec = {
+        .target = SLICE("a"), .session = slice_from_cstr(session), .data = slice_from_cstr(data)};
+    int rc = runner_call(assembly_runner(w->assembly), &spec, NULL, &result, &e);
+    (void)snprintf(reason, size, "%.*s%s", SLICE_FMT(result.data), result.reason);
+    agent_result_done(&result);
+    return rc;
+}
+
+// An answer of the fake's takes a few tokens, but a call is refused when the most that it may take
+// does not fit: so the first call is let through, and a second one is never sent.
+static void test_budgets_are_refused_before_anything_is_sent(void **state)
+{
+    (void)state;
+    static const struct {
+        Setup setup;
+        const char *words;      // of the refusal; NULL: there is none
+        bool other_session_may; // is asked last
+    } BUDGETS[] = {
+        {{.agent = "max_tokens = 10\n", .more = "[llm.budget]\nsession_tokens = 50\n"},
+         "the token budget of session \"s\"",
+         true},
+        {{.agent = "max_tokens = 10\ntotal_token_budget = 50\n"},
+         "the token budget of agent \"a\"",
+         false},
+        {{.agent = "max_tokens = 10\n",
+          .more =
+              "[llm.budget]\nsession_cost = 0.05\n[llm.prices.m]\ninput = 1000\noutput = 1000\n"},
+         "the money budget of session \"s\"",
+         true},
+        {{.agent = "max_tokens = 10\ntotal_cost_budget = 0.05\n",
+          .more = "[llm.prices.m]\ninput = 1000\noutput = 1000\n"},
+         "the money budget of agent \"a\"",
+         false},
+        {{.agent = "max_tokens = 10\n", .more = "[llm.budget]\ntokens = 50\n"},
+         "the token budget of ",
+         false},
+        {{.agent = "max_tokens = 10\n"}, NULL, true},
+    };
+    for (size_t i = 0; i < COUNT_OF(BUDGETS); i++) {
+        Setup setup = BUDGETS[i].setup;
+        setup.script = "rules: [{text: 'one two three four five six seven eight'}]";
+        World *w = world_open(&setup);
+        char reason[256];
+        int sent = 0, rc = 0;
+        for (; sent < 20 && rc == 0; sent++) {
+            char question[16];
+            (void)snprintf(question, sizeof question, "\"%d\"", sent); // not from the cache
+            rc = ask_in(w, "s", question, reason, sizeof reason);
+        }
+        if (!BUDGETS[i].words ? rc != 0 : rc != ERR_LIMIT || !strstr(reason, BUDGETS[i].words)) {
+            fail_msg("case %zu: %s \"%s\" after %d", i, err_name(rc), reason, sent);
+        }
+        sent -= rc != 0;
+        int other = ask_in(w, "t", "\"other\"", reason, sizeof reason);
+        assert_int_equal(other, BUDGETS[i].other_session_may ? 0 : ERR_LIMIT);
+        assert_int_equal(stop(w).attempts, sent + (other == 0)); // and not one more
+        assert_true(sent > 0);
+        world_close(w);
+    }
+}
+
+// `history`: what the model is shown of the session's earlier events. The fake reads all user
+// messages in a row and the provider's count of input tokens tells what was sent.
+static void test_history(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *agent;
+        size_t kept; // messages after four events
+    } CASES_OF[] = {{"", 0},
+                    {"history = 1\n", 0},
+                    {"history = 2\n", 2},
+                    {"history = 5\n", 4},
+                    {"history = 100\n", 8}};
+    for (size_t i = 0; i < COUNT_OF(CASES_OF); i++) {
+        World *w = world_open(
+            &(Setup){.script = "rules: [{text: 'said {{message}}'}]", .agent = CASES_OF[i].agent});
+        char answer[256], want[64], question[32];
+        for (int k = 0; k < 4; k++) {
+            (void)snprintf(question, sizeof question, "\"question %d\"", k);
+            (void)snprintf(want, sizeof want, "{\"text\":\"said question %d\"}", k);
+            assert_int_equal(ask_in(w, "s", question, answer, sizeof answer), 0);
+            assert_string_equal(answer, want);
+        }
+        assert_int_equal(ask_in(w, "t", "\"alone\"", answer, sizeof answer), 0);
+        State kept = state_create();
+        StateValue value;
+        const Doc *list = NULL;
+        (void)state_cache_load(assembly_states(w->assembly), SLICE("s"), clock_now(clock_real()),
+                               &kept);
+        bool there = state_get(&kept, SLICE("llm_history.a"), &value);
+        assert_int_equal(there, strlen(CASES_OF[i].agent) > 0);
+        if (there) {
+            assert_int_equal(doc_parse(w->arena, value.text, NULL, &list, NULL), 0);
+            state_value_done(&value);
+            assert_int_equal(doc_count(list), CASES_OF[i].kept);
+        }
+        if (CASES_OF[i].kept > 0) { // the last one is whole, the first is the user's
+            assert_true(slice_eq(doc_get(doc_first(list), SLICE("role"))->text, SLICE("user")));
+            const Doc *last = doc_first(list);
+            while (doc_next(last)) {
+                last = doc_next(last);
+            }
+            assert_true(slice_eq(doc_get(last, SLICE("text"))->text, SLICE("said question 3")));
+        }
+        state_done(&kept);
+        world_close(w);
+    }
+}
+
+// The model is sent the earlier messages: its input grows by them, and by nothing else.
+static void test_history_is_sent(void **state)
+{
+    (void)state;
+    int64_t tokens[2];
+    for (int on = 0; on < 2; on++) {
+        World *w = world_open(&(Setup){.script = "rules: [{text: 'one two three four'}]",
+                                       .agent = on ? "history = 10\n" : ""});
+        char answer[256];
+        for (int k = 0; k < 3; k++) {
+            char question[32];
+            (void)snprintf(question, sizeof question, "\"question number %d\"", k);
+            assert_int_equal(ask_in(w, "s", question, answer, sizeof answer), 0);
+        }
+        tokens[on] = stop(w).input_tokens;
+        world_close(w);
+    }
+    assert_true(tokens[1] > tokens[0] + 12); // 3 answers of 4 words, shown again
+}
+
+static void test_history_that_is_none(void **state)
+{
+    (void)state;
+    static const char *const BAD[] = {"7", "{}", "[7]", "[{\"role\":\"user\"}]",
+                                      "[{\"role\":\"tool\",\"text\":\"x\"}]"};
+    Arena *arena = arena_create(1 << 20);
+    LlmMessage messages[4];
+    size_t count = 9;
+    Err e = {0};
+    for (size_t i = 0; i < COUNT_OF(BAD); i++) {
+        State s = state_create();
+        assert_int_equal(state_set_json(&s, SLICE("llm_history.a"), slice_from_cstr(BAD[i])), 0);
+        assert_int_not_equal(llm_history_load(arena, &s, SLICE("a"), 4, messages, &count, &e), 0);
+        assert_non_null(strstr(e.text, "llm_history"));
+        state_done(&s);
+    }
+    arena_destroy(arena);
+}
+
+// The ceiling of bytes drops the oldest question with its answer.
+static void test_history_is_bounded_in_bytes(void **state)
+{
+    (void)state;
+    Arena *arena = arena_create(64 << 20);
+    char *large = arena_alloc(arena, LLM_HISTORY_BYTES_MAX);
+    memset(large, 'x', LLM_HISTORY_BYTES_MAX);
+    for (int over = 0; over < 2; over++) {
+        State s = state_create();
+        LlmMessage old[8];
+        size_t count = 0;
+        Slice first = {large, LLM_HISTORY_BYTES_MAX - 4 + over};
+        Err e = {0};
+        assert_int_equal(llm_history_save(arena, &s, SLICE("a"), 8, NULL, 0, first, SLICE("b")), 0);
+        assert_int_equal(llm_history_load(arena, &s, SLICE("a"), 8, old, &count, &e), 0);
+        assert_int_equal(count, 2);
+        assert_int_equal(
+            llm_history_save(arena, &s, SLICE("a"), 8, old, count, SLICE("c"), SLICE("dd")), 0);
+        assert_int_equal(llm_history_load(arena, &s, SLICE("a"), 8, old, &count, &e), 0);
+        assert_int_equal(count, over ? 2 : 4);
+        state_done(&s);
+    }
+    arena_destroy(arena);
+}
+
 static void test_streaming(void **state)
 {
     (void)state;
@@ -347,6 +525,11 @@ int main(void)
         cmocka_unit_test(test_pool_size),
         cmocka_unit_test(test_batching_keys),
         cmocka_unit_test(test_equal_requests_are_answered_from_the_cache),
+        cmocka_unit_test(test_budgets_are_refused_before_anything_is_sent),
+        cmocka_unit_test(test_history),
+        cmocka_unit_test(test_history_is_sent),
+        cmocka_unit_test(test_history_that_is_none),
+        cmocka_unit_test(test_history_is_bounded_in_bytes),
         cmocka_unit_test(test_streaming),
         cmocka_unit_test(test_what_is_wrong_is_said_before_anything_runs),
     };

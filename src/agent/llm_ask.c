@@ -148,13 +148,22 @@ static int send(LlmHost *host, AgentContext *ctx, const Ask *ask, const LlmMessa
                 : slice_eq(ask->kind, SLICE("creative")) ? LLM_CREATIVE
                                                          : LLM_OTHER,
         .deadline_ns = agent_deadline(ctx) == NEVER_NS ? 0 : agent_deadline(ctx),
-        .budgets = {NULL, NULL, llm_host_budget(host)},
         .agent = agent_name(ctx),
         .session = event_session(agent_event(ctx)),
         .traceparent = llm_host_parent(host, ctx, parent),
     };
+    LlmBudgets *budgets = llm_host_budgets(host);
+    LlmSession *session = NULL;
+    rc = llm_budgets_take(budgets, request.session, agent_now(ctx), &session, e);
+    if (rc != 0) {
+        return rc;
+    }
+    request.budgets[0] = llm_budgets_agent(budgets, request.agent);
+    request.budgets[1] = llm_session_budget(session);
+    request.budgets[2] = llm_host_budget(host);
     LlmResponse response = {0};
     rc = llm_chat(client, &request, &response, e);
+    llm_budgets_give(budgets, session, agent_now(ctx));
     if (rc == 0) {
         write_answer(&response, answer);
         rc = buf_check(answer, "the model's answer", e);

@@ -90,13 +90,19 @@ static const Param CACHE[CACHE_PARAMS] = {
 };
 static const ParamTable CACHE_TABLE = {"cache", CACHE, CACHE_PARAMS};
 
-enum { B_TOKENS, B_COST, BUDGET_PARAMS };
+enum { B_TOKENS, B_COST, B_SESSION_TOKENS, B_SESSION_COST, BUDGET_PARAMS };
 static const Param BUDGET[BUDGET_PARAMS] = {
     [B_TOKENS] = COUNT("tokens", 0, 1e15, 0, "Tokens of the whole run, in and out; 0: no limit."),
     [B_COST] = {.name = "cost",
                 .kind = PARAM_FLOAT,
                 .max = 1e9,
                 .help = "USD of the whole run, by [llm.prices]; 0: no limit."},
+    [B_SESSION_TOKENS] =
+        COUNT("session_tokens", 0, 1e15, 0, "Tokens of one session of agents; 0: no limit."),
+    [B_SESSION_COST] = {.name = "session_cost",
+                        .kind = PARAM_FLOAT,
+                        .max = 1e9,
+                        .help = "USD of one session; 0: no limit."},
 };
 static const ParamTable BUDGET_TABLE = {"budget", BUDGET, BUDGET_PARAMS};
 
@@ -420,6 +426,8 @@ static int read_cache_and_budget(const Doc *llm, LlmConfig *config, Err *e)
                                      .other_ttl_ns = c[C_OTHER].integer};
     config->budget_tokens = b[B_TOKENS].integer;
     config->budget_cost_nano = (int64_t)(b[B_COST].real * 1e9);
+    config->session_tokens = b[B_SESSION_TOKENS].integer;
+    config->session_cost_nano = (int64_t)(b[B_SESSION_COST].real * 1e9);
     return rc;
 }
 

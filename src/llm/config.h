@@ -27,6 +27,7 @@
 //     [llm.budget]                           # of the whole run
 //     tokens = 1000000
 //     cost = 5.0
+//     session_tokens = 20000                 # of each session
 //
 // docs/guide/llm.md has the whole table, and llm_config_keys prints it. Unknown keys are refused
 // with the nearest right one.
@@ -96,7 +97,8 @@ struct LlmConfig {
     LlmPrice *prices;
     size_t price_count;
     LlmCacheConfig cache;
-    int64_t budget_tokens, budget_cost_nano; // 0: none
+    int64_t budget_tokens, budget_cost_nano;   // 0: none
+    int64_t session_tokens, session_cost_nano; // of each session: agent/llm_agent.h; 0: none
     // Of [performance], which belongs to the whole runtime: set by who read it.
     bool batching; // embeddings of several callers are sent together
     int64_t batch_size, batch_timeout_ns;

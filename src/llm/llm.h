@@ -114,7 +114,7 @@ typedef struct LlmChunk {
 typedef int LlmChunkFn(void *ctx, const LlmChunk *chunk);
 
 typedef struct LlmBudget LlmBudget; // llm/budget.h
-enum { LLM_BUDGETS_MAX = 3 };       // agent, session, run
+enum { LLM_BUDGETS_MAX = 4 };       // event, agent, session, run
 
 typedef struct LlmRequest {
     // Which model: a role of [llm.roles], or a provider's name of the configuration with a model
