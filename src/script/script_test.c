@@ -492,8 +492,8 @@ static void test_endless_loops_end(void **state)
     static const char *const sources[] = {
         "export const f = () => { for (;;) {} }",
         "export const f = () => { for (;;) { try { for (;;) {} } catch (e) {} finally {} } }",
-        "export async function f() { const g = async () => { for (;;) {} };"
-        " for (;;) { try { await g() } catch (e) {} } }",
+        ("export async function f() { const g = async () => { for (;;) {} };"
+         " for (;;) { try { await g() } catch (e) {} } }"),
         "export const f = () => { const g = () => Promise.resolve().then(g); return g() }",
         "export const f = () => { const t = {then(r) { r(t) }}; return Promise.resolve(t) }",
         "export const f = () => /^(a+)+$/.test('a'.repeat(40) + 'b')",
@@ -564,8 +564,8 @@ static void test_deadline(void **state)
     Activation a;
     w->call.deadline_ns = loop_clock(w->loop) + 20 * NS_PER_MS;
     static const char *const sources[] = {
-        "import {sleep} from 'timers'; export const f = () => { try { sleep(1000) } catch (e) {"
-        " return 'caught' } }",
+        ("import {sleep} from 'timers'; export const f = () => { try { sleep(1000) } catch (e) {"
+         " return 'caught' } }"),
         "export const f = () => new Promise((r) => setTimeout(r, 1000))",
         "import {later} from 'host'; export const f = () => later(1000)",
     };

@@ -43,8 +43,8 @@ static void test_the_guides_histogram(void **state)
     static const char *const lines[] = {
         "# HELP agent_request_duration_seconds Agent request duration in seconds\n",
         "# TYPE agent_request_duration_seconds histogram\n",
-        "agent_request_duration_seconds_bucket{agent_name=\"planner\",status=\"success\","
-        "le=\"0.1\"} 2\n",
+        ("agent_request_duration_seconds_bucket{agent_name=\"planner\",status=\"success\","
+         "le=\"0.1\"} 2\n"),
         "le=\"0.5\"} 3\n",
         "le=\"1\"} 4\n",
         "le=\"2\"} 4\n",
