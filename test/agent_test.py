@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
 CONFIG = """
@@ -149,6 +150,35 @@ def test_monitoring(scratch):
     assert ask("enable_metrics = false\n") == []
     live = ask('profile_port = 0\nmetrics_interval = "100ms"\n', "/debug/live")[0]
     assert live[0] == 200, live
+
+
+def test_shards(scratch):
+    """[runtime] shards: as many threads run agents; pin: each on a processor of its own."""
+    config = scratch / "shards.toml"
+    before = os.sched_getaffinity(0)
+    allowed = sorted(before)
+    for pin, one in ((False, False), (True, False), (True, True)):
+        if one:  # as under taskset: no thread may leave the set
+            allowed = allowed[-1:]
+            os.sched_setaffinity(0, allowed)
+        config.write_text(CONFIG + f"[runtime]\nshards = 3\npin = {str(pin).lower()}\n")
+        process = subprocess.Popen([PROGRAM, "agent", "run", config, "--listen", "127.0.0.1:0", "-d",
+                                    "120s"], stderr=subprocess.PIPE, text=True)
+        try:
+            assert process.stderr.readline()  # listens, so all threads are there,
+            shards, until = {}, time.monotonic() + 60
+            while len(shards) < 3 and time.monotonic() < until:  # but name themselves
+                for task in pathlib.Path(f"/proc/{process.pid}/task").iterdir():
+                    name = (task / "comm").read_text().strip()
+                    if name.startswith("agents-"):
+                        shards[name] = sorted(os.sched_getaffinity(int(task.name)))
+        finally:
+            process.terminate()
+            assert process.wait(timeout=60) == 0
+            process.stderr.close()
+        assert shards == {f"agents-{i}": [allowed[i % len(allowed)]] if pin else allowed
+                          for i in range(3)}, shards
+    os.sched_setaffinity(0, before)
 
 
 def test_scripts(scratch):
@@ -403,6 +433,7 @@ def main():
             test_what_is_kept(port)
             test_loadtest(port, scratch)
         test_monitoring(scratch)
+        test_shards(scratch)
         test_scripts(scratch)
         test_examples(scratch)
         test_agentcli(scratch)

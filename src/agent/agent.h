@@ -50,6 +50,9 @@ typedef struct AgentSpec {
     OverflowRule overflow;
     uint32_t mailbox_max;  // events waiting; 0: the runner's event_buffer
     uint32_t worker_limit; // activations at once in all shards; 0: the runner's worker_limit
+    // Of OVERFLOW_DEAD_LETTER: who gets what did not fit, copied; empty: the runner's dead-letter
+    // agent, who also gets what failed. Known when the runner starts.
+    Slice dead_letter;
     // Policies around its runs: ParamValue[POLICY_PARAM_COUNT] of policy/params.h, copied; NULL:
     // none. An agent placed by session has a set of them on each shard.
     const union ParamValue *policies;

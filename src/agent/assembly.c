@@ -225,6 +225,7 @@ static int add_agent(Assembly *a, const ConfigAgent *agent, Err *e)
         .name = agent->name,
         .placement = PLACE_BY_SESSION,
         .overflow = (OverflowRule)agent->overflow,
+        .dead_letter = agent->dead_letter,
         .mailbox_max = (uint32_t)agent->mailbox,
         .worker_limit = (uint32_t)agent->workers,
     };

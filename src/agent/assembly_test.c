@@ -186,6 +186,31 @@ static void test_event_buffer_size(void **state)
     world_close(w);
 }
 
+// [agents.NAME] overflow and dead_letter: what did not fit is told to the agent that is named.
+static void test_dead_letter(void **state)
+{
+    (void)state;
+    World *w = world_open("[runner]\nmax_concurrent_events = 1\n[agents.lost]\nbuiltin = \"null\"\n"
+                          "[agents.small]\nbuiltin = \"echo\"\nmailbox = 2\n"
+                          "overflow = \"dead_letter\"\ndead_letter = \"lost\"\n"
+                          "[agents.mean]\nbuiltin = \"echo\"\nmailbox = 2\noverflow = \"shed\"\n"
+                          "dead_letter = \"lost\"\n");
+    int codes[2] = {0}, refused = 0;
+    (void)send(w, "work", codes); // has the only place
+    (void)runner_step(w->runner);
+    for (int i = 0; i < 5; i++) {
+        refused += send(w, "small", codes) == ERR_FULL;
+        (void)send(w, "mean", codes);
+    }
+    run_until_idle(w);
+    RunnerCounts counts = runner_counts(w->runner);
+    assert_int_equal(refused, 3);
+    assert_int_equal(counts.shed, 6);
+    assert_int_equal(counts.dead_letters, 3);
+    assert_int_equal(counts.handled, 1 + 2 + 2 + 3);
+    world_close(w);
+}
+
 static void test_event_timeout(void **state)
 {
     (void)state;
@@ -375,6 +400,7 @@ int main(void)
         cmocka_unit_test(test_max_concurrent_events),
         cmocka_unit_test(test_worker_pool_size),
         cmocka_unit_test(test_event_buffer_size),
+        cmocka_unit_test(test_dead_letter),
         cmocka_unit_test(test_event_timeout),
         cmocka_unit_test(test_max_hops),
         cmocka_unit_test(test_trace_entries),

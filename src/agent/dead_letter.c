@@ -1,6 +1,6 @@
-// Dead letters: what could not be handled goes to one agent, as an event of type "dead_letter" with
-// a JSON object that says what it was and why. Never waits, and never makes dead letters of dead
-// letters.
+// Dead letters: what could not be handled goes to another agent, as an event of type "dead_letter"
+// with a JSON object that says what it was and why. Never waits, and never makes dead letters of
+// dead letters.
 #include "agent/runner_impl.h"
 
 static void lost(Runner *runner, Shard *here)
@@ -42,15 +42,15 @@ static void send_from_outside(Runner *runner, const Delivery *d, unsigned to)
     }
 }
 
-void dead_letter_send(Runner *runner, Shard *here, AgentDef *def, const EventSpec *spec, int code,
-                      const char *reason)
+void dead_letter_send(Runner *runner, Shard *here, AgentId agent, AgentDef *def,
+                      const EventSpec *spec, int code, const char *reason)
 {
-    if (runner->dead_letter == AGENT_NONE || def->id == runner->dead_letter) {
+    if (agent == AGENT_NONE || def->id == agent) {
         return;
     }
     Buf json = buf_create(2 * runner->options.data_max + 4096);
     write_letter(&json, def, spec, code, reason);
-    EventSpec letter = {.agent = runner->dead_letter,
+    EventSpec letter = {.agent = agent,
                         .type = SLICE("dead_letter"),
                         .session = spec->session,
                         .data = buf_slice(&json)};

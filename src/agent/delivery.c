@@ -119,7 +119,8 @@ void delivery_overflow(Runner *runner, Shard *here, const Delivery *d)
         (void)counter_add(&runner->outside_shed, 1);
     }
     if (d->def->overflow == OVERFLOW_DEAD_LETTER) {
-        dead_letter_send(runner, here, d->def, d->spec, ERR_FULL, "its mailbox was full");
+        dead_letter_send(runner, here, d->def->dead_letter, d->def, d->spec, ERR_FULL,
+                         "its mailbox was full");
     }
 }
 
@@ -521,7 +522,7 @@ void job_end(Shard *shard, Job *job, AgentContext *ctx, int code, const char *re
     if (code != 0 && job->reply.kind == REPLY_NONE && !job->abandoned && !shard->cancelling) {
         EventSpec spec = {.type = event_type(&job->event), .session = event_session(&job->event)};
         spec.data = event_data(&job->event);
-        dead_letter_send(runner, shard, def, &spec, code, reason);
+        dead_letter_send(runner, shard, runner->dead_letter, def, &spec, code, reason);
     }
     reply(shard, job, ctx, code, reason);
     state_done(&job->state);

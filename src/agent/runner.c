@@ -136,6 +136,8 @@ int runner_register(Runner *runner, const AgentSpec *spec, AgentId *ret_id, Err 
     }
     def->home = (uint32_t)(slice_hash(name) % def->spread);
     def->forwards_to = AGENT_NONE;
+    def->dead_letter = AGENT_NONE;
+    def->dead_letter_name = arena_copy(runner->names_arena, spec->dead_letter);
     if (spec->policies) {
         ParamValue *values = ARENA_ARRAY(runner->names_arena, ParamValue, POLICY_PARAM_COUNT);
         memcpy(values, spec->policies, POLICY_PARAM_COUNT * sizeof *values);
@@ -299,7 +301,7 @@ static int start_threads(Runner *runner, Err *e)
     for (unsigned i = 0; i < runner->shard_count; i++) {
         char name[32]; // the system keeps 15 characters
         (void)snprintf(name, sizeof name, "agents-%u", i);
-        int cpu = runner->options.pin ? (int)(i % (unsigned)thread_cpu_count()) : THREAD_ANY_CPU;
+        int cpu = runner->options.pin ? thread_cpu_at(i) : THREAD_ANY_CPU;
         Shard *shard = runner->shards[i];
         int rc = thread_start(name, cpu, shard_thread, shard, &shard->thread, e);
         if (rc != 0) {
@@ -309,21 +311,39 @@ static int start_threads(Runner *runner, Err *e)
     return 0;
 }
 
+static int find_dead_letter(const Runner *runner, Slice name, AgentId *ret_id, Err *e)
+{
+    *ret_id = name.len > 0 ? runner_find(runner, name) : AGENT_NONE;
+    return name.len == 0 || *ret_id != AGENT_NONE
+               ? 0
+               : err_set(e, ERR_NOT_FOUND, "the dead-letter agent \"%.*s\" is not registered",
+                         SLICE_FMT(name));
+}
+
+static int find_dead_letters(Runner *runner, Err *e)
+{
+    int rc = find_dead_letter(runner, runner->dead_letter_name, &runner->dead_letter, e);
+    for (size_t i = 0; i < runner->agent_count && rc == 0; i++) {
+        AgentDef *def = runner->agents[i];
+        rc = find_dead_letter(runner, def->dead_letter_name, &def->dead_letter, e);
+        if (def->dead_letter == AGENT_NONE) {
+            def->dead_letter = runner->dead_letter;
+        }
+    }
+    return rc;
+}
+
 int runner_start(Runner *runner, Err *e)
 {
     if (runner->started) {
         return err_set(e, ERR_BUSY, "the runner was started before");
     }
-    if (runner->dead_letter_name.len > 0) {
-        runner->dead_letter = runner_find(runner, runner->dead_letter_name);
-        if (runner->dead_letter == AGENT_NONE) {
-            return err_set(e, ERR_NOT_FOUND, "the dead-letter agent \"%.*s\" is not registered",
-                           SLICE_FMT(runner->dead_letter_name));
-        }
+    int rc = find_dead_letters(runner, e);
+    if (rc != 0) {
+        return rc;
     }
     runner->started = true;
     runner->shards = mem_zalloc(runner->shard_count * sizeof(Shard *));
-    int rc = 0;
     for (unsigned i = 0; i < runner->shard_count && rc == 0; i++) {
         rc = agent_shard_create(runner, i, &runner->shards[i], e);
     }

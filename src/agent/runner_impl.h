@@ -57,6 +57,8 @@ typedef struct AgentDef {
     void (*destroy)(void *self);
     AgentPlacement placement;
     OverflowRule overflow;
+    Slice dead_letter_name; // of its own; empty: the runner's
+    AgentId dead_letter;    // for what does not fit, once started; or AGENT_NONE
     uint32_t mailbox_max;
     uint32_t worker_limit; // 0: none
     uint32_t spread;       // shards that may run it
@@ -411,8 +413,9 @@ MUST_USE int context_send(AgentContext *ctx, unsigned to, const Delivery *d);
 
 // ---- dead_letter.c
 
-void dead_letter_send(Runner *runner, Shard *here, AgentDef *def, const EventSpec *spec, int code,
-                      const char *reason);
+// Tells `agent` of an event of `def`; AGENT_NONE: nobody.
+void dead_letter_send(Runner *runner, Shard *here, AgentId agent, AgentDef *def,
+                      const EventSpec *spec, int code, const char *reason);
 
 // ---- trace.c
 

@@ -400,6 +400,8 @@ static void test_thread_pinning_refuses_unknown_cpu(void **state)
     assert_int_equal(thread_start("x", 1 << 20, run_loop, NULL, &thread, NULL), ERR_ARG);
     assert_int_equal(thread_pin_self(-1, NULL), ERR_ARG);
     assert_true(thread_cpu_count() >= 1);
+    assert_true(thread_cpu_at(0) >= 0);
+    assert_int_equal(thread_cpu_at((unsigned)thread_cpu_count()), thread_cpu_at(0));
 }
 
 int main(void)

@@ -94,6 +94,20 @@ int thread_pin_self(int cpu, Err *e)
     return 0;
 }
 
+int thread_cpu_at(unsigned index)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) < 0 || CPU_COUNT(&set) == 0) {
+        return THREAD_ANY_CPU;
+    }
+    int left = (int)(index % (unsigned)CPU_COUNT(&set));
+    int cpu = 0;
+    while (!CPU_ISSET((size_t)cpu, &set) || left-- > 0) {
+        cpu++;
+    }
+    return cpu;
+}
+
 void thread_set_timer_slack_ns(long slack_ns)
 {
     // Without this the kernel rounds every sleep up by 50 us to batch wake-ups.

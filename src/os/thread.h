@@ -29,5 +29,7 @@ void thread_set_timer_slack_ns(long slack_ns);
 void thread_pause_ns(int64_t ns);
 // CPUs this process may run on (affinity, not cgroup quota; see os/host.h for that).
 int thread_cpu_count(void);
+// The number of the index-th of them, in turn when there are fewer: for thread_start.
+int thread_cpu_at(unsigned index);
 
 #endif
