@@ -145,6 +145,11 @@ class Monitor(unittest.TestCase):
                 'gen_ai_client_token_usage_count{status="success"}': "3",
                 'mcp_client_operation_duration_seconds_count{gen_ai_operation_name="chat",status="success"}': "3",
                 'agent_mailbox_depth{status="success"}': "0.5",
+                'agent_circuit_breaker_state{status="success"}': "0.5",
+                'agent_circuit_breaker_transitions_total{status="success"}': "3",
+                'agent_concurrency_limit{status="success"}': "0.5",
+                'agent_concurrency_queue_depth{status="success"}': "0.5",
+                'agent_policy_results_total{status="success"}': "3",
             }
             for query, value in wanted.items():
                 result = wait_for(lambda q=query: ask(q), query)
@@ -199,7 +204,13 @@ class Monitor(unittest.TestCase):
         self.assertTrue(requests.is_monotonic)
         self.assertEqual(requests.data_points[0].as_int, 3)
         self.assertLess(point.start_time_unix_nano, point.time_unix_nano)
-        self.assertEqual(metrics["agent_mailbox_depth"].gauge.data_points[0].as_double, 0.5)
+        for name in ("agent_mailbox_depth", "agent_workers", "agent_circuit_breaker_state",
+                     "agent_concurrency_limit", "agent_concurrency_in_flight"):
+            self.assertEqual(metrics[name].gauge.data_points[0].as_double, 0.5, name)
+        for name in ("agent_circuit_breaker_transitions_total", "agent_cache_hits_total",
+                     "agent_hedges_total", "agent_attempt_timeouts_total"):
+            self.assertTrue(metrics[name].sum.is_monotonic, name)
+            self.assertEqual(metrics[name].sum.data_points[0].as_int, 3, name)
         for m in metrics.values():  # the sum of a histogram's buckets is its count
             for p in m.histogram.data_points:
                 self.assertEqual(sum(p.bucket_counts), p.count, m.name)

@@ -1,8 +1,10 @@
 // Metrics of agents, all shards added up.
-#include "agent/runner_impl.h"
+#include "agent/policed.h"
 
 typedef struct Sum {
-    uint64_t handled, failed, timeouts, retries, running, queued;
+    uint64_t handled, failed, timeouts, running, queued, places;
+    PolicyStats *policies; // NULL until there are some
+    bool unlimited;
     Hist *duration, *error_duration, *queue; // NULL until there is one
 } Sum;
 
@@ -23,7 +25,12 @@ static void add_shard(Shard *shard, void *arg)
         Sum *sum = &sums[slot->def->id];
         sum->running += slot->running;
         sum->queued += slot->queued;
-        sum->retries += slot->retries;
+        sum->unlimited = sum->unlimited || slot->limit == UINT32_MAX;
+        sum->places += slot->limit;
+        if (slot->policed) {
+            sum->policies = sum->policies ? sum->policies : mem_zalloc(sizeof *sum->policies);
+            policy_stats_add(sum->policies, slot->policed->block);
+        }
         const SlotMetrics *m = slot->metrics;
         if (!m) {
             continue;
@@ -59,9 +66,11 @@ void runner_metrics(Runner *runner, void (*fn)(void *arg, const AgentMetrics *me
                         .handled = sum->handled,
                         .failed = sum->failed,
                         .timeouts = sum->timeouts,
-                        .retries = sum->retries,
+                        .retries = sum->policies ? sum->policies->retries : 0,
                         .running = sum->running,
                         .queued = sum->queued,
+                        .places = sum->unlimited ? 0 : sum->places,
+                        .policies = sum->policies,
                         .duration_ns = sum->duration ? sum->duration : &empty,
                         .error_duration_ns = sum->error_duration ? sum->error_duration : &empty,
                         .queue_ns = sum->queue ? sum->queue : &empty,
@@ -70,6 +79,7 @@ void runner_metrics(Runner *runner, void (*fn)(void *arg, const AgentMetrics *me
         free_hist(sum->duration);
         free_hist(sum->error_duration);
         free_hist(sum->queue);
+        free(sum->policies);
     }
     free(sums);
 }

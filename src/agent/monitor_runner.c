@@ -152,27 +152,95 @@ static void put_outcome(Collector *c, Slice agent, bool ok, uint64_t count, cons
     put_count(c, M_AGENT_REQUESTS, (Labels){labels, 2}, count);
 }
 
+// Labels of an agent's policies or an edge's, with room for one of the series' own. In order, as
+// series want them: agent_name, edge, reason or state.
+typedef struct Owner {
+    Label labels[3];
+    size_t count;
+} Owner;
+
+static Labels with(Owner *owner, Slice key, const char *value)
+{
+    owner->labels[owner->count] = (Label){key, slice_from_cstr(value)};
+    return (Labels){owner->labels, owner->count + 1};
+}
+
+// Zeros are shown, but for reasons: there are many, and most never happen.
+static void put_results(Collector *c, Owner *owner, const PolicyStats *s)
+{
+    for (CallReason reason = 0; reason < CALL_REASON_COUNT; reason++) {
+        if (s->ended[reason] > 0) {
+            Labels labels = with(owner, SLICE("reason"), call_reason_name(reason));
+            put_count(c, M_AGENT_POLICY_RESULTS, labels, s->ended[reason]);
+            if (call_reason_is_refusal(reason)) {
+                put_count(c, M_AGENT_EVENTS_SHED, labels, s->ended[reason]);
+            }
+        }
+    }
+}
+
+static void put_policies(Collector *c, Owner *owner, const PolicyStats *s)
+{
+    Labels labels = {owner->labels, owner->count};
+    put_count(c, M_AGENT_RETRIES, labels, s->retries);
+    put_count(c, M_AGENT_HEDGES, labels, s->hedges);
+    put_count(c, M_AGENT_ATTEMPT_TIMEOUTS, labels, s->timeouts);
+    if (s->has_cache) {
+        put_count(c, M_AGENT_CACHE_HITS, labels, s->cache_hits);
+        put_count(c, M_AGENT_CACHE_MISSES, labels, s->cache_misses);
+    }
+    if (s->has_limit) {
+        put_gauge(c, M_AGENT_CONCURRENCY_LIMIT, labels, s->limit);
+        put_gauge(c, M_AGENT_CONCURRENCY_IN_FLIGHT, labels, s->in_flight);
+        put_gauge(c, M_AGENT_CONCURRENCY_QUEUE_DEPTH, labels, s->waiting);
+    }
+    if (s->has_breaker) {
+        put_gauge(c, M_AGENT_BREAKER_STATE, labels, s->breaker);
+        for (int mode = 0; mode < BREAKER_MODES; mode++) {
+            put_count(c, M_AGENT_BREAKER_TRANSITIONS,
+                      with(owner, SLICE("state"), breaker_mode_name((BreakerMode)mode)),
+                      s->breaker_entered[mode]);
+        }
+    }
+    put_results(c, owner, s);
+}
+
+static void put_edge(Collector *c, const AgentMetrics *a, Slice from, Slice to)
+{
+    Owner owner = {{{SLICE("agent_name"), to}, {SLICE("edge"), a->name}}, 2};
+    put_call(c, from, to, true, a->duration_ns);
+    put_call(c, from, to, false, a->error_duration_ns);
+    put_gauge(c, M_AGENT_MAILBOX_DEPTH, (Labels){owner.labels, owner.count}, a->queued);
+    if (a->policies) {
+        put_policies(c, &owner, a->policies);
+    }
+}
+
 static void put_agent(void *arg, const AgentMetrics *a)
 {
     Collector *c = arg;
     Slice from, to;
     if (is_proxy(a->name, &from, &to)) {
-        put_call(c, from, to, true, a->duration_ns);
-        put_call(c, from, to, false, a->error_duration_ns);
+        put_edge(c, a, from, to);
         return;
     }
-    const Label labels[] = {{SLICE("agent_name"), a->name}};
+    Owner owner = {{{SLICE("agent_name"), a->name}}, 1};
     const Label timeouts[] = {{SLICE("agent_name"), a->name},
                               {SLICE("error_type"), SLICE("timeout")}};
-    Labels agent = {labels, 1};
+    Labels agent = {owner.labels, 1};
     Point queue = {.count = (int64_t)a->queue_ns->count, .hist = a->queue_ns};
     put_outcome(c, a->name, true, a->handled, a->duration_ns);
     put_outcome(c, a->name, false, a->failed, a->error_duration_ns);
     collector_set(c, M_AGENT_QUEUE_WAIT, agent, &queue);
     put_gauge(c, M_AGENT_ACTIVE_REQUESTS, agent, a->running);
     put_gauge(c, M_AGENT_MAILBOX_DEPTH, agent, a->queued);
-    put_count(c, M_AGENT_RETRIES, agent, a->retries);
     put_count(c, M_AGENT_ERRORS, (Labels){timeouts, 2}, a->timeouts);
+    if (a->places > 0) {
+        put_gauge(c, M_AGENT_WORKERS, agent, a->places);
+    }
+    if (a->policies) {
+        put_policies(c, &owner, a->policies);
+    }
 }
 
 static void put_shed(Collector *c, Slice reason, uint64_t count)

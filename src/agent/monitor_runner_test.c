@@ -67,7 +67,7 @@ static void add(World *w, Slice name, AgentRunFn *run, OverflowRule overflow)
     }
 }
 
-static void world_open(World *w)
+static void world_init(World *w)
 {
     memset(w, 0, sizeof *w);
     clock_manual_init(&w->clock, 1000 * NS_PER_S, 0);
@@ -79,8 +79,18 @@ static void world_open(World *w)
     add(w, SLICE("back"), back, OVERFLOW_SHED);
     add(w, SLICE("busy"), busy, OVERFLOW_BLOCK);
     add(w, SLICE("sink"), sink, OVERFLOW_BLOCK);
+}
+
+static void world_start(World *w)
+{
     assert_int_equal(monitor_runner_create(w->runner, &w->source, NULL), 0);
     assert_int_equal(runner_start(w->runner, NULL), 0);
+}
+
+static void world_open(World *w)
+{
+    world_init(w);
+    world_start(w);
 }
 
 static void emit(World *w, Slice target, Slice data)
@@ -137,6 +147,59 @@ static void test_agents_and_edges(void **state)
     world_close(&w);
 }
 
+// A breaker that opens after two failures in a row, on an agent and on an edge to another: what the
+// four calls to each leave is read off /metrics.
+static void test_policies(void **state)
+{
+    (void)state;
+    World w;
+    ParamValue values[POLICY_PARAM_COUNT];
+    policy_defaults(values);
+    values[P_BREAKER_CONSECUTIVE].integer = 2;
+    values[P_BREAKER_OPEN_FOR].integer = 3600 * NS_PER_S;
+    values[P_LIMIT_KIND].integer = LIMIT_FIXED;
+    values[P_LIMIT_VALUE].integer = 7;
+    values[P_CACHE_TTL].integer = NS_PER_S;
+    world_init(&w);
+    AgentSpec frail = {.name = SLICE("frail"), .run = back, .policies = values, .worker_limit = 3};
+    AgentId from, to = runner_find(w.runner, SLICE("back"));
+    from = runner_find(w.runner, SLICE("front"));
+    assert_int_equal(runner_register(w.runner, &frail, NULL, NULL), 0);
+    assert_int_equal(runner_edge(w.runner, from, to, values, NULL, NULL), 0);
+    world_start(&w);
+    for (int i = 0; i < 4; i++) {
+        emit(&w, SLICE("frail"), SLICE("fail"));
+        emit(&w, SLICE("front"), SLICE("fail"));
+    }
+    collect(&w);
+    static const char *const owners[] = {"agent_name=\"frail\"",
+                                         "agent_name=\"back\",edge=\"front->back\""};
+    static const struct {
+        const char *name, *more, *value;
+    } series[] = {
+        {"circuit_breaker_state", "", "1"},
+        {"circuit_breaker_transitions_total", ",state=\"open\"", "1"},
+        {"circuit_breaker_transitions_total", ",state=\"half_open\"", "0"},
+        {"events_shed_total", ",reason=\"breaker_open\"", "2"},
+        {"policy_results_total", ",reason=\"failed\"", "2"},
+        {"retries_total", "", "0"},
+        {"hedges_total", "", "0"},
+        {"attempt_timeouts_total", "", "0"},
+        {"cache_misses_total", "", "4"},
+        {"concurrency_limit", "", "7"},
+        {"concurrency_in_flight", "", "0"},
+        {"mailbox_depth", "", "0"},
+    };
+    for (size_t i = 0; i < COUNT_OF(owners) * COUNT_OF(series); i++) {
+        char line[160];
+        (void)snprintf(line, sizeof line, "agent_%s{%s%s} %s\n", series[i / 2].name, owners[i % 2],
+                       series[i / 2].more, series[i / 2].value);
+        expect(&w, line);
+    }
+    expect(&w, "agent_workers{agent_name=\"frail\"} 3\n");
+    world_close(&w);
+}
+
 // More events between two collections than the queue holds: the part that is seen has weights, and
 // what was lost before the first collection is lost.
 static void test_many_events_are_sampled(void **state)
@@ -189,6 +252,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_agents_and_edges),
+        cmocka_unit_test(test_policies),
         cmocka_unit_test(test_many_events_are_sampled),
         cmocka_unit_test(test_fibers),
     };

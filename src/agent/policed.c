@@ -278,7 +278,6 @@ static void begin_attempt(PolicedRun *run)
     ctx->attempt = run->start_number + 1;
     if (run->start_number > 0) {
         counter_own_add(&ctx->shard->counts.retries, 1);
-        ctx->job->slot->retries++;
         reset_answer(ctx);
         size_t compress_min = ctx->job->state.compress_min;
         state_done(&ctx->job->state);
@@ -327,7 +326,6 @@ static void spawn_attempt(PolicedRun *run)
     run->start_pending = false;
     if (run->start_number > 0) {
         counter_own_add(&shard->counts.retries, 1);
-        ctx->job->slot->retries++;
     }
     context_spawn_attempt(ctx, &run->begin, attempt->number + 1, &attempt->call);
 }

@@ -20,7 +20,7 @@
 #define AGENT_RUNNER_H
 
 #include "agent/agent.h"
-#include "policy/params.h"
+#include "policy/stats.h"
 #include "stat/hist.h"
 
 typedef struct Runner Runner;
@@ -166,8 +166,10 @@ RunnerCounts runner_counts(const Runner *runner);
 typedef struct AgentMetrics {
     Slice name;
     uint64_t handled, failed, timeouts, retries;
-    uint64_t running, queued; // now
-    const Hist *duration_ns;  // of runs that ended well
+    uint64_t running, queued;    // now
+    uint64_t places;             // handlers that may run at a time; 0: no limit
+    const PolicyStats *policies; // NULL: it has none
+    const Hist *duration_ns;     // of runs that ended well
     const Hist *error_duration_ns;
     const Hist *queue_ns; // from creation to start
 } AgentMetrics;

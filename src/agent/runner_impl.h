@@ -116,7 +116,6 @@ struct Slot {
     FiberQueue room;     // emitters of this shard that wait for a place in the mailbox
     FiberQueue returned; // handlers that came back from a call and want their place again
     SlotMetrics *metrics;
-    uint64_t retries;
     Policed *policed; // NULL: its agent has no policies
 };
 

@@ -90,16 +90,10 @@ void mcp_metrics_event(void *metrics, const McpEvent *event)
     }
 }
 
-// As the metric's help says it, whatever order the policy room counts in.
-static int state_number(BreakerMode mode)
-{
-    return mode == BREAKER_OPEN ? 2 : mode == BREAKER_HALF_OPEN ? 1 : 0;
-}
-
 static void sample_policies(const McpMetrics *m, Seen *seen, Slice name, const PolicyBlock *b)
 {
     Label label = {SLICE("server_id"), name};
-    int state = state_number(b->breaker.mode);
+    int state = (int)b->breaker.mode;
     recorder_gauge(series(m, M_MCP_BREAKER_STATE, &label, 1), state);
     recorder_gauge(series(m, M_MCP_CACHE_SIZE, &label, 1), b->cache.count);
     recorder_gauge(series(m, M_MCP_CACHE_MEMORY, &label, 1), (double)b->cache.bytes);

@@ -198,8 +198,8 @@ static int check_room(const PolicyBlock *b, PolicyParamId id, const ParamValue *
 // ended meanwhile were not counted.
 static void restart_breaker(PolicyBlock *b)
 {
-    BreakerState fresh = {
-        .room = b->breaker.room, .epoch = b->breaker.epoch + 1, .opened = b->breaker.opened};
+    BreakerState fresh = {.room = b->breaker.room, .epoch = b->breaker.epoch + 1};
+    memcpy(fresh.entered, b->breaker.entered, sizeof fresh.entered);
     b->breaker = fresh;
     breaker_reset(&b->breaker, policy_window(b));
 }

@@ -2,6 +2,12 @@
 
 enum { RING_FAILED = 1, RING_SLOW = 2 };
 
+const char *breaker_mode_name(BreakerMode mode)
+{
+    static const char *const names[BREAKER_MODES] = {"closed", "open", "half_open"};
+    return names[mode];
+}
+
 void breaker_init(BreakerState *s, uint32_t room)
 {
     *s = (BreakerState){.room = room};
@@ -21,6 +27,7 @@ void breaker_reset(BreakerState *s, void *ring)
 static void change_mode(BreakerState *s, BreakerMode mode)
 {
     s->mode = mode;
+    s->entered[mode]++;
     s->epoch++;
     s->in_a_row = 0;
     s->probes = 0;
@@ -31,7 +38,6 @@ static void trip(BreakerState *s, const ParamValue *p, int64_t now_ns)
 {
     change_mode(s, BREAKER_OPEN);
     s->open_until = now_ns + p[P_BREAKER_OPEN_FOR].integer;
-    s->opened++;
 }
 
 bool breaker_allow(BreakerState *s, const ParamValue *p, int64_t now_ns, uint32_t *ret_epoch)

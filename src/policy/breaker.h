@@ -22,7 +22,16 @@
 
 enum { BREAKER_SLICES = 16 };
 
-typedef enum BreakerMode { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN } BreakerMode;
+// The numbers are what metrics show, as in AgenticGoKit's mcp_circuit_breaker_state.
+typedef enum BreakerMode {
+    BREAKER_CLOSED = 0,
+    BREAKER_OPEN = 1,
+    BREAKER_HALF_OPEN = 2,
+} BreakerMode;
+
+enum { BREAKER_MODES = 3 };
+
+const char *breaker_mode_name(BreakerMode mode); // "closed", "open", "half_open"
 
 typedef struct BreakerSlice {
     uint32_t calls, failures, slow;
@@ -32,15 +41,15 @@ typedef struct BreakerState {
     BreakerMode mode;
     uint32_t epoch; // changes with every change of mode
     int64_t open_until;
-    uint32_t in_a_row;      // failures (closed) or successes (half-open)
-    uint32_t probes;        // half-open: attempts under way
-    BreakerSlice total;     // of the window
-    uint32_t next;          // count window: ring position
-    uint32_t filled;        // count window: entries in the ring
-    int64_t slice_ns;       // time window: number of the newest slice (time / slice length)
-    uint32_t room;          // count window: bytes at the region, one an attempt
-    uint32_t opened;        // how often, for metrics
-    BreakerSlice half_open; // ends seen in half-open
+    uint32_t in_a_row;  // failures (closed) or successes (half-open)
+    uint32_t probes;    // half-open: attempts under way
+    BreakerSlice total; // of the window
+    uint32_t next;      // count window: ring position
+    uint32_t filled;    // count window: entries in the ring
+    int64_t slice_ns;   // time window: number of the newest slice (time / slice length)
+    uint32_t room;      // count window: bytes at the region, one an attempt
+    uint32_t entered[BREAKER_MODES]; // how often it came into each mode, for metrics
+    BreakerSlice half_open;          // ends seen in half-open
 } BreakerState;
 
 // `ring` is the region of `room` bytes that the block keeps for the window; it also holds the

@@ -131,7 +131,9 @@ static void test_half_open_by_rate(void **state)
     attempts(&f, 2, true, false);
     attempts(&f, 2, false, false); // 50 %: open again
     assert_int_equal(f.s.mode, BREAKER_OPEN);
-    assert_int_equal(f.s.opened, 3);
+    assert_int_equal(f.s.entered[BREAKER_OPEN], 3);
+    assert_int_equal(f.s.entered[BREAKER_HALF_OPEN], 2);
+    assert_int_equal(f.s.entered[BREAKER_CLOSED], 1);
 }
 
 static void test_half_open_by_successes(void **state)

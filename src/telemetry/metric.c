@@ -72,7 +72,7 @@ static const MetricInfo METRICS[] = {
                                      "From emitting an event to its handler"),
     [M_AGENT_MAILBOX_DEPTH] = GAUGE("agent_mailbox_depth", "Events waiting in a mailbox"),
     [M_AGENT_EVENTS_SHED] = EVENTS("agent_events_shed_total", "Events refused, by reason"),
-    [M_AGENT_WORKERS] = GAUGE("agent_workers", "Workers an agent has"),
+    [M_AGENT_WORKERS] = GAUGE("agent_workers", "Handlers of an agent that may run at a time"),
     [M_AGENT_CALL_DURATION] = HISTOGRAM("agent_call_duration_seconds", METRIC_UNIT_TIME,
                                         FAST_SECONDS, "Calls from one agent to another"),
     [M_AGENT_RETRIES] = EVENTS("agent_retries_total", "Attempts after the first"),
@@ -80,11 +80,19 @@ static const MetricInfo METRICS[] = {
     [M_AGENT_CACHE_HITS] = EVENTS("agent_cache_hits_total", "Calls answered by the cache"),
     [M_AGENT_CACHE_MISSES] = EVENTS("agent_cache_misses_total", "Calls the cache did not know"),
     [M_AGENT_BREAKER_STATE] =
-        GAUGE("agent_circuit_breaker_state", "Circuit breaker: 0 closed, 1 half open, 2 open"),
+        GAUGE("agent_circuit_breaker_state", "Circuit breaker: 0 closed, 1 open, 2 half open"),
     [M_AGENT_BREAKER_TRANSITIONS] =
         EVENTS("agent_circuit_breaker_transitions_total", "Changes of a circuit breaker's state"),
     [M_AGENT_CONCURRENCY_LIMIT] =
         GAUGE("agent_concurrency_limit", "Calls that the concurrency limit allows now"),
+    [M_AGENT_CONCURRENCY_IN_FLIGHT] =
+        GAUGE("agent_concurrency_in_flight", "Calls that hold a place of the concurrency limit"),
+    [M_AGENT_CONCURRENCY_QUEUE_DEPTH] =
+        GAUGE("agent_concurrency_queue_depth", "Calls that wait for the concurrency limit"),
+    [M_AGENT_ATTEMPT_TIMEOUTS] =
+        EVENTS("agent_attempt_timeouts_total", "Attempts given up after timeout.attempt"),
+    [M_AGENT_POLICY_RESULTS] =
+        EVENTS("agent_policy_results_total", "Calls by how the policies around them ended them"),
     [M_RUNNER_QUEUE_DEPTH] = GAUGE("runner_queue_depth", "Events waiting on a shard"),
     [M_RUNNER_FIBERS] = GAUGE("runner_fibers", "Fibers alive on a shard"),
     [M_RUNNER_LOOP_LAG] = HISTOGRAM("runner_loop_lag_seconds", METRIC_UNIT_TIME, FAST_SECONDS,
@@ -134,7 +142,7 @@ static const MetricInfo METRICS[] = {
     [M_MCP_CACHE_MEMORY] =
         GAUGE_OF("mcp_cache_memory_usage_bytes", METRIC_UNIT_BYTES, "Memory of the tool cache"),
     [M_MCP_BREAKER_STATE] =
-        GAUGE("mcp_circuit_breaker_state", "Circuit breaker: 0 closed, 1 half open, 2 open"),
+        GAUGE("mcp_circuit_breaker_state", "Circuit breaker: 0 closed, 1 open, 2 half open"),
     [M_MCP_BREAKER_TRANSITIONS] =
         EVENTS("mcp_circuit_breaker_transitions_total", "Changes of a circuit breaker's state"),
     [M_MCP_RESPONSE_SIZE] =

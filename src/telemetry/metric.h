@@ -54,25 +54,30 @@ typedef enum MetricId {
     M_DATA_SENT,
     M_DATA_RECEIVED,
 
-    M_AGENT_REQUEST_DURATION,    // agent_name, status (success, error, or what the runner says)
-    M_AGENT_REQUESTS,            // agent_name, status
-    M_AGENT_ERRORS,              // agent_name, error_type
-    M_AGENT_ACTIVE_REQUESTS,     // agent_name
-    M_AGENT_QUEUE_WAIT,          // agent_name
-    M_AGENT_MAILBOX_DEPTH,       // agent_name
-    M_AGENT_EVENTS_SHED,         // agent_name, reason
-    M_AGENT_WORKERS,             // agent_name
-    M_AGENT_CALL_DURATION,       // caller, callee, status: the edges of the service graph
-    M_AGENT_RETRIES,             // agent_name
-    M_AGENT_HEDGES,              // agent_name
-    M_AGENT_CACHE_HITS,          // agent_name
-    M_AGENT_CACHE_MISSES,        // agent_name
-    M_AGENT_BREAKER_STATE,       // agent_name, edge; 0 closed, 1 half open, 2 open
-    M_AGENT_BREAKER_TRANSITIONS, // agent_name, edge, state
-    M_AGENT_CONCURRENCY_LIMIT,   // agent_name, edge
-    M_RUNNER_QUEUE_DEPTH,        // shard
-    M_RUNNER_FIBERS,             // shard
-    M_RUNNER_LOOP_LAG,           // shard
+    M_AGENT_REQUEST_DURATION, // agent_name, status (success, error, or what the runner says)
+    M_AGENT_REQUESTS,         // agent_name, status
+    M_AGENT_ERRORS,           // agent_name, error_type
+    M_AGENT_ACTIVE_REQUESTS,  // agent_name
+    M_AGENT_QUEUE_WAIT,       // agent_name
+    M_AGENT_MAILBOX_DEPTH,    // agent_name
+    M_AGENT_EVENTS_SHED,      // agent_name, edge, reason; without agent_name: before any agent
+    M_AGENT_WORKERS,          // agent_name; none where there is no limit
+    M_AGENT_CALL_DURATION,    // caller, callee, status: the edges of the service graph
+    // Of policies: agent_name is who is called; edge ("from->to") is there for an edge's policies.
+    M_AGENT_RETRIES,
+    M_AGENT_HEDGES,
+    M_AGENT_CACHE_HITS,
+    M_AGENT_CACHE_MISSES,
+    M_AGENT_BREAKER_STATE,       // 0 closed, 1 open, 2 half open
+    M_AGENT_BREAKER_TRANSITIONS, // and state: the one it came to
+    M_AGENT_CONCURRENCY_LIMIT,
+    M_AGENT_CONCURRENCY_IN_FLIGHT,
+    M_AGENT_CONCURRENCY_QUEUE_DEPTH,
+    M_AGENT_ATTEMPT_TIMEOUTS,
+    M_AGENT_POLICY_RESULTS, // and reason
+    M_RUNNER_QUEUE_DEPTH,   // shard
+    M_RUNNER_FIBERS,        // shard
+    M_RUNNER_LOOP_LAG,      // shard
 
     M_GEN_AI_OPERATION_DURATION, // gen_ai.operation.name, gen_ai.provider.name,
                                  // gen_ai.request.model
