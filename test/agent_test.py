@@ -360,6 +360,13 @@ trace_ratio = 0
             status, text = request(port, "POST", "/agents/model", body, headers)
             assert status == 200 and json.loads(text)["data"] == {"text": "forty-two"}, text
         metrics = request(monitor, "GET", "/metrics")[1]
+        url = ["--url", f"http://127.0.0.1:{port}"]
+        kept = json.loads(run("cache", "stats", "--json", *url)[0])
+        assert kept["sessions"] == 1 and kept["models"]["entries"] == 2, kept
+        assert kept["models"]["hits"] == 2 and kept["tools"]["entries"] == 0, kept
+        assert "models     2 answers, " in run("cache", "stats", *url)[0]
+        assert "1 forgotten, and 2 cached answers" in run("cache", "clear", *url)[0]
+        assert json.loads(run("cache", "stats", "--json", *url)[0])["models"]["entries"] == 0
     finally:
         process.terminate()
         assert process.wait(timeout=60) == 0

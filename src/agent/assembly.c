@@ -465,6 +465,14 @@ int assembly_start(Assembly *assembly, Err *e)
     return agent_watch_start(assembly->watch, e);
 }
 
+AssemblyCaches assembly_caches(Assembly *assembly, bool clear)
+{
+    return (AssemblyCaches){
+        .models = llm_host_cache(assembly->llm, assembly->runner, clear),
+        .tools = mcp_host_cache(assembly->mcp, clear),
+    };
+}
+
 unsigned assembly_monitor_port(const Assembly *assembly)
 {
     return agent_watch_port(assembly->watch);

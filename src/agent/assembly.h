@@ -51,6 +51,13 @@ LlmClientStats assembly_llm_stats(const Assembly *assembly);
 uint64_t assembly_collections(void *assembly);
 const AgentConfig *assembly_config(const Assembly *assembly);
 
+typedef struct AssemblyCaches {
+    CacheFigures models, tools; // answers of models, results of MCP tools
+} AssemblyCaches;
+// What is kept of answers; then forgets it, with `clear`. While it runs, from any thread but the
+// shards'.
+AssemblyCaches assembly_caches(Assembly *assembly, bool clear);
+
 // Of [monitoring], once started; 0: there is none.
 unsigned assembly_monitor_port(const Assembly *assembly);
 

@@ -455,6 +455,36 @@ static void get_sessions(Gateway *gateway, HttpReply *reply)
     buf_done(&out);
 }
 
+// ---- kept answers
+
+static void write_figures(JsonWriter *w, const char *name, const CacheFigures *figures)
+{
+    json_key(w, slice_from_cstr(name));
+    json_object_begin(w);
+    json_field_int(w, "entries", (int64_t)figures->entries);
+    json_field_int(w, "bytes", (int64_t)figures->bytes);
+    json_field_int(w, "hits", (int64_t)figures->hits);
+    json_field_int(w, "misses", (int64_t)figures->misses);
+    json_object_end(w);
+}
+
+static void handle_caches(Gateway *gateway, bool clear, HttpReply *reply)
+{
+    AssemblyCaches caches = assembly_caches(gateway->assembly, clear);
+    Buf out = buf_create(4096);
+    JsonWriter w = json_writer(&out, 0);
+    json_object_begin(&w);
+    json_field_int(&w, "version", 1);
+    write_figures(&w, "models", &caches.models);
+    write_figures(&w, "tools", &caches.tools);
+    if (clear) {
+        json_field_int(&w, "forgotten", (int64_t)(caches.models.entries + caches.tools.entries));
+    }
+    json_object_end(&w);
+    send_json(reply, 200, &out);
+    buf_done(&out);
+}
+
 // ---- routes
 
 static int hex_digit(char c)
@@ -536,6 +566,12 @@ static void handle(void *ctx, const HttpServerRequest *request, HttpReply *reply
     } else if (path_rest(request->path, "/sessions/", rest, sizeof rest, &name) ||
                path_rest(request->path, "/sessions", rest, sizeof rest, &name)) {
         handle_sessions(gateway, name, request, reply);
+    } else if (slice_eq(request->path, SLICE("/caches"))) {
+        if (get || slice_eq(request->method, SLICE("DELETE"))) {
+            handle_caches(gateway, !get, reply);
+        } else {
+            not_allowed(reply, "GET, DELETE");
+        }
     } else if (slice_eq(request->path, SLICE("/healthz")) && get) {
         (void)http_reply_send(reply, 200, SLICE("text/plain"), SLICE("ok\n"), NULL);
     } else {

@@ -5,6 +5,8 @@
 //     GET    /sessions/SESSION/trace the agent runs of a session
 //     GET    /sessions               kept session states: statistics and names
 //     DELETE /sessions[/SESSION]     forgets all, or one
+//     GET    /caches                 cached answers of models and results of MCP tools: figures
+//     DELETE /caches                 forgets them
 //     GET    /healthz                "ok" while events are accepted
 //
 // The event: {"data": any, "type": text, "session": text, "timeout": "5s", "state": {...}}, every

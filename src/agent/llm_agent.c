@@ -149,6 +149,11 @@ int llm_host_client(LlmHost *host, const AgentContext *ctx, LlmClient **ret_clie
     return 0;
 }
 
+LlmClient *llm_host_shard_client(const LlmHost *host, unsigned shard)
+{
+    return host->shards[shard].client;
+}
+
 Slice llm_host_parent(const LlmHost *host, const AgentContext *ctx, char out[TRACEPARENT_BYTES + 1])
 {
     return host->spans ? agent_traceparent(ctx, out) : (Slice){0};

@@ -52,6 +52,10 @@ MUST_USE int llm_host_ask(LlmHost *host, AgentContext *ctx, Slice request, Buf *
 // Brings the gen_ai.* metrics of the collector up to date; from any thread.
 void llm_host_collect(LlmHost *host, Collector *collector);
 
+// The cached answers of all shards, as they are; then drops them, with `clear`. Any thread but the
+// runner's, which runs. NULL is fine.
+CacheFigures llm_host_cache(LlmHost *host, Runner *runner, bool clear);
+
 // Of all shards' clients. Only while the runner does not run.
 LlmClientStats llm_host_stats(const LlmHost *host);
 

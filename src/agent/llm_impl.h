@@ -9,6 +9,8 @@
 // The client of the shard that runs the handler, made when it is first wanted.
 MUST_USE int llm_host_client(LlmHost *host, const AgentContext *ctx, LlmClient **ret_client,
                              Err *e);
+// NULL while the shard made none.
+LlmClient *llm_host_shard_client(const LlmHost *host, unsigned shard);
 // What calls of the handler say they are part of; empty where nobody wants spans.
 Slice llm_host_parent(const LlmHost *host, const AgentContext *ctx,
                       char out[TRACEPARENT_BYTES + 1]);

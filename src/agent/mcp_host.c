@@ -71,6 +71,8 @@ typedef struct Blocking {
     bool done;
     ToolSet *tools;
     Collector *collector;
+    CacheFigures figures;
+    bool clear;
 } Blocking;
 
 static void finish_blocking(Job *job)
@@ -348,6 +350,31 @@ void mcp_host_collect(McpHost *host, Collector *collector)
     if (host) {
         (void)!wait_blocking(host, &b, NULL);
     }
+}
+
+static void run_cache(Job *job)
+{
+    Blocking *b = CONTAINER_OF(job, Blocking, job);
+    McpPool *pool = job->host->pool;
+    for (size_t i = 0; i < mcp_pool_server_count(pool); i++) {
+        const PolicyBlock *block = mcp_pool_policy(pool, mcp_pool_server_name(pool, i));
+        b->figures.entries += block->cache.count;
+        b->figures.bytes += block->cache.bytes;
+        b->figures.hits += block->cache.hits;
+        b->figures.misses += block->cache.misses;
+    }
+    if (b->clear) {
+        mcp_pool_clear_cache(pool, (Slice){0});
+    }
+}
+
+CacheFigures mcp_host_cache(McpHost *host, bool clear)
+{
+    Blocking b = {.job.run = run_cache, .clear = clear};
+    if (host) {
+        (void)!wait_blocking(host, &b, NULL);
+    }
+    return b.figures;
 }
 
 // ---- life

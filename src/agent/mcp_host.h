@@ -30,5 +30,7 @@ MUST_USE int mcp_host_add_tools(McpHost *host, ToolSet *tools, Err *e);
 // Adds what happened since the last time to the collector: mcp/metrics.h. Blocks until the host's
 // thread did; NULL is fine.
 void mcp_host_collect(McpHost *host, Collector *collector);
+// The cached results of all servers, as they are; then drops them, with `clear`. Blocks as above.
+CacheFigures mcp_host_cache(McpHost *host, bool clear);
 
 #endif

@@ -58,6 +58,11 @@ typedef struct ToolSpec {
     int64_t timeout_ns;          // of one call; 0: the set's
 } ToolSpec;
 
+// What a cache of answers, of tools or of models, holds and did.
+typedef struct CacheFigures {
+    uint64_t entries, bytes, hits, misses;
+} CacheFigures;
+
 typedef struct ToolSetOptions {
     size_t result_bytes_max; // 0: TOOL_RESULT_BYTES
     int64_t timeout_ns;      // 0: none

@@ -6,17 +6,22 @@
 #include "base/utf8.h"
 #include "cli/agent_client.h"
 
+static Slice base_url(const OptionSet *set)
+{
+    Slice base = option_string(set, "url");
+    while (slice_ends_with(base, SLICE("/"))) {
+        base.len--;
+    }
+    return base;
+}
+
 // "BASE/sessions/NAME" + tail, the name percent-encoded.
 static Slice session_url(App *app, const OptionSet *set, Slice session, const char *tail)
 {
     static const char plain[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~";
-    Slice base = option_string(set, "url");
-    while (slice_ends_with(base, SLICE("/"))) {
-        base.len--;
-    }
     Buf url = buf_create(8 << 10);
-    buf_append(&url, base);
+    buf_append(&url, base_url(set));
     buf_puts(&url, "/sessions");
     if (session.len > 0) {
         buf_putc(&url, '/');
@@ -123,12 +128,42 @@ static int cache_request(App *app, const OptionSet *set, const char *method, Sli
     return cli_agent_request(app, method, session_url(app, set, session, ""), ret_answer, e);
 }
 
+// Of the cached answers of models and tools.
+static int answers_request(App *app, const OptionSet *set, const char *method,
+                           const Doc **ret_answer, Err *e)
+{
+    Slice url = arena_printf(app->arena, "%.*s/caches", SLICE_FMT(base_url(set)));
+    return cli_agent_request(app, method, url, ret_answer, e);
+}
+
+static void print_answers(App *app, const Doc *answers)
+{
+    static const char *const WHAT[] = {"models", "tools"};
+    for (size_t i = 0; i < COUNT_OF(WHAT); i++) {
+        const Doc *figures = doc_get(answers, slice_from_cstr(WHAT[i]));
+        buf_printf(&app->out, "%-10s %.*s answers, %.*s bytes, %.*s hits, %.*s misses\n", WHAT[i],
+                   SLICE_FMT(text_of(figures, "entries")), SLICE_FMT(text_of(figures, "bytes")),
+                   SLICE_FMT(text_of(figures, "hits")), SLICE_FMT(text_of(figures, "misses")));
+    }
+}
+
+static void write_answers(JsonWriter *w, const Doc *answers, const char *what)
+{
+    const Doc *figures = doc_get(answers, slice_from_cstr(what));
+    json_key(w, slice_from_cstr(what));
+    if (figures) {
+        doc_write(w, figures);
+    } else {
+        json_null(w);
+    }
+}
+
 static int run_cache_stats(App *app, const OptionSet *set, Err *e)
 {
     static const char *const FIGURES[] = {"sessions", "hits", "misses", "evicted", "expired"};
-    const Doc *answer = NULL;
+    const Doc *answer = NULL, *answers = NULL;
     int rc = cache_request(app, set, "GET", (Slice){0}, &answer, e);
-    if (rc != 0) {
+    if (rc != 0 || (rc = answers_request(app, set, "GET", &answers, e)) != 0) {
         return rc;
     }
     JsonWriter w = json_writer(&app->out, 2);
@@ -146,8 +181,12 @@ static int run_cache_stats(App *app, const OptionSet *set, Err *e)
         }
     }
     if (json) {
+        write_answers(&w, answers, "models");
+        write_answers(&w, answers, "tools");
         json_object_end(&w);
         buf_putc(&app->out, '\n');
+    } else {
+        print_answers(app, answers);
     }
     return EXIT_PASS;
 }
@@ -198,7 +237,26 @@ static int forget(App *app, const OptionSet *set, Slice session, Err *e)
 
 static int run_cache_clear(App *app, const OptionSet *set, Err *e)
 {
-    return forget(app, set, (Slice){0}, e);
+    const Doc *answer = NULL, *answers = NULL;
+    int rc = cache_request(app, set, "DELETE", (Slice){0}, &answer, e);
+    if (rc != 0 || (rc = answers_request(app, set, "DELETE", &answers, e)) != 0) {
+        return rc;
+    }
+    const Doc *sessions = doc_get(answer, SLICE("forgotten"));
+    const Doc *others = doc_get(answers, SLICE("forgotten"));
+    int64_t count[] = {sessions ? sessions->integer : 0, others ? others->integer : 0};
+    if (option_flag(set, "json")) {
+        JsonWriter w = json_writer(&app->out, 2);
+        json_object_begin(&w);
+        json_field_int(&w, "forgotten", count[0]);
+        json_field_int(&w, "answers", count[1]);
+        json_object_end(&w);
+        buf_putc(&app->out, '\n');
+    } else {
+        buf_printf(&app->out, "%lld forgotten, and %lld cached answers\n", (long long)count[0],
+                   (long long)count[1]);
+    }
+    return EXIT_PASS;
 }
 
 static int run_cache_invalidate(App *app, const OptionSet *set, Err *e)
@@ -207,18 +265,19 @@ static int run_cache_invalidate(App *app, const OptionSet *set, Err *e)
 }
 
 static const Positional INVALIDATE_ARGS[] = {{"SESSION", "Name of the session.", false, false}};
-static const Verb VERB_CACHE_STATS = {.name = "cache stats",
-                                      .summary =
-                                          "how the session states of running agents are kept",
-                                      OPTION_TABLE(CACHE_OPTIONS)};
+static const Verb VERB_CACHE_STATS = {
+    .name = "cache stats",
+    .summary = "what running agents keep: session states, answers of models and tools",
+    OPTION_TABLE(CACHE_OPTIONS)};
 const Command CMD_CACHE_STATS = {&VERB_CACHE_STATS, run_cache_stats, false};
 static const Verb VERB_CACHE_LIST = {.name = "cache list",
                                      .summary = "list the session states that running agents keep",
                                      OPTION_TABLE(CACHE_OPTIONS)};
 const Command CMD_CACHE_LIST = {&VERB_CACHE_LIST, run_cache_list, false};
-static const Verb VERB_CACHE_CLEAR = {.name = "cache clear",
-                                      .summary = "make running agents forget every session",
-                                      OPTION_TABLE(CACHE_OPTIONS)};
+static const Verb VERB_CACHE_CLEAR = {
+    .name = "cache clear",
+    .summary = "make running agents forget every session and cached answer",
+    OPTION_TABLE(CACHE_OPTIONS)};
 const Command CMD_CACHE_CLEAR = {&VERB_CACHE_CLEAR, run_cache_clear, false};
 static const Verb VERB_CACHE_INVALIDATE = {.name = "cache invalidate",
                                            .summary = "make running agents forget one session",
