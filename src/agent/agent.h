@@ -27,6 +27,18 @@
 typedef struct AgentContext AgentContext;
 typedef int AgentRunFn(AgentContext *ctx, const Event *event, State *state);
 
+// One event of a batch: its own context, for replies, streams, calls, its deadline.
+typedef struct AgentBatchItem {
+    AgentContext *ctx;
+    const Event *event;
+    State *state;
+    int result; // the handler's answer for this event: 0, or a negative ERR_* (see agent_fail)
+} AgentBatchItem;
+// Gets `count` events at once. They have nothing in common but their agent. Its parks return
+// ERR_CANCELLED once every one of them is cancelled; one whose deadline passes meanwhile ends when
+// the batch does, with what the handler says.
+typedef void AgentBatchFn(AgentBatchItem *items, size_t count);
+
 typedef enum AgentPlacement {
     PLACE_BY_AGENT,   // all its events run on one shard (chosen by its name)
     PLACE_BY_SESSION, // events of one session run on one shard; without a session as PLACE_BY_AGENT
@@ -44,6 +56,7 @@ enum { AGENT_NAME_MAX = 127 };
 typedef struct AgentSpec {
     Slice name; // copied; 1 to AGENT_NAME_MAX bytes
     AgentRunFn *run;
+    AgentBatchFn *run_batch;     // instead of `run`: gets batches as the policies batch.* say
     void *self;                  // agent_self(ctx)
     void (*destroy)(void *self); // with the runner; may be NULL
     AgentPlacement placement;

@@ -18,8 +18,9 @@ enum {
 
 static void release_place(AgentContext *ctx)
 {
-    if (ctx->has_place) {
-        ctx->has_place = false;
+    AgentContext *host = context_host(ctx);
+    if (host->has_place) {
+        host->has_place = false;
         slot_release(ctx->shard, ctx->job->slot);
     }
 }
@@ -38,7 +39,7 @@ void context_leave_place(AgentContext *ctx, bool root)
 void context_take_place(AgentContext *ctx, bool root)
 {
     // Without a place only a cancelled handler goes on, and that only to unwind.
-    ctx->has_place = slot_return(ctx->shard, ctx->job->slot);
+    context_host(ctx)->has_place = slot_return(ctx->shard, ctx->job->slot);
     if (root && ctx->job->level != LEVEL_CALL) {
         ctx->shard->roots_running++;
     }
@@ -487,7 +488,8 @@ void agent_call_drop(AgentContext *ctx, AgentCall *call)
 static bool may_run_here(const AgentContext *ctx, const Slot *slot)
 {
     ptrdiff_t used = ctx->worker->stack - (const char *)__builtin_frame_address(0);
-    return slot->queued == 0 && slot->running < slot->limit && used < INLINE_STACK_BYTES;
+    return slot->queued == 0 && slot->running < slot->limit && used < INLINE_STACK_BYTES &&
+           !slot_batches(slot);
 }
 
 // The callee as a function call: no mailbox, no other fiber.

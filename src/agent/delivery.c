@@ -318,7 +318,14 @@ void job_cancel(Shard *shard, Job *job, CancelCause cause)
     if (ctx->cause == CANCEL_NONE || ctx->cause == CANCEL_ATTEMPT) {
         ctx->cause = cause;
     }
-    fiber_cancel(w->fiber);
+    context_cancel(ctx);
+}
+
+void context_cancel(AgentContext *ctx)
+{
+    if (!context_shares_fiber(ctx)) {
+        fiber_cancel(ctx->worker->fiber);
+    }
 }
 
 bool context_is_cancelled(const AgentContext *ctx)
@@ -332,7 +339,10 @@ bool context_is_cancelled(const AgentContext *ctx)
 void context_uncancel(AgentContext *ctx)
 {
     ctx->cause = CANCEL_NONE;
-    if (!context_is_cancelled(ctx)) {
+    while (ctx && (ctx->cause == CANCEL_NONE || context_shares_fiber(ctx))) {
+        ctx = ctx->outer;
+    }
+    if (!ctx) {
         fiber_clear_cancel();
     }
 }
@@ -584,6 +594,7 @@ static void context_open(AgentContext *ctx, Worker *w, Job *job)
     ctx->outer = w->top;
     ctx->cause = CANCEL_NONE;
     ctx->policed = NULL;
+    ctx->seat = NULL;
     ctx->arena = NULL;
     ctx->worker = w;
     ctx->job = job;

@@ -87,6 +87,7 @@ Slot *slot_of(Shard *shard, AgentId id)
 
 void slot_free(Slot *slot)
 {
+    batching_destroy(slot->batching);
     policed_destroy(slot->policed);
     if (slot->metrics) {
         hist_done(&slot->metrics->duration);

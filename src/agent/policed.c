@@ -161,7 +161,7 @@ static void cancel_attempt(PolicedRun *run, uint32_t number)
         if (run->ctx->cause == CANCEL_NONE) {
             run->ctx->cause = CANCEL_ATTEMPT;
         }
-        fiber_cancel(run->ctx->worker->fiber);
+        context_cancel(run->ctx);
         return;
     }
     for (size_t i = 0; i < run->attempt_count; i++) {

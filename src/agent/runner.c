@@ -94,8 +94,8 @@ static int check_agent(const Runner *runner, const AgentSpec *spec, Err *e)
         return err_set(e, ERR_BUSY, "agent \"%.*s\" comes too late: the runner was started",
                        SLICE_FMT(spec->name));
     }
-    if (spec->name.len == 0 || spec->name.len > AGENT_NAME_MAX || !spec->run) {
-        return err_set(e, ERR_ARG, "an agent needs a handler and a name of 1 to %d bytes",
+    if (spec->name.len == 0 || spec->name.len > AGENT_NAME_MAX || !spec->run == !spec->run_batch) {
+        return err_set(e, ERR_ARG, "an agent needs one handler and a name of 1 to %d bytes",
                        AGENT_NAME_MAX);
     }
     if (map_get(&runner->names, spec->name)) {
@@ -123,7 +123,9 @@ int runner_register(Runner *runner, const AgentSpec *spec, AgentId *ret_id, Err 
     def->name = name.ptr;
     def->name_len = (uint32_t)name.len;
     def->id = runner->agent_count;
-    def->run = spec->run;
+    def->run = spec->run_batch ? batch_run : spec->run;
+    def->run_batch = spec->run_batch;
+    runner->has_batches = runner->has_batches || spec->run_batch;
     def->self = spec->self;
     def->destroy = spec->destroy;
     def->placement = spec->placement;
@@ -282,6 +284,7 @@ static void change_policy(Shard *shard, void *arg)
     for (CallWork work; policy_next_work(block, now, &work);) {
         policed_work(slot->policed, &work, now);
     }
+    slot_batch_changed(slot);
 }
 
 int runner_set_policy(Runner *runner, AgentId id, PolicyParamId param, ParamValue value, Err *e)
@@ -624,6 +627,9 @@ size_t runner_stop(Runner *runner, int64_t drain_ns)
     }
     (void)counter_add(&runner->open, -1);
     size_t cancelled = 0;
+    if (runner->has_batches && !runner->failed_start) {
+        runner_on_shards(runner, shard_flush_batches, NULL);
+    }
     if (!runner->failed_start && !wait_idle(runner, clock_deadline(runner_now(runner), drain_ns))) {
         cancelled = runner_counts(runner).in_flight;
         // Until nothing is left: what was on its way between shards is met by the next round.

@@ -22,6 +22,9 @@ typedef struct Job Job;
 typedef struct Worker Worker;
 typedef struct CallWait CallWait;
 typedef struct Policed Policed;
+typedef struct Batch Batch;
+typedef struct BatchSeat BatchSeat;
+typedef struct Batching Batching;
 typedef struct PolicedRun PolicedRun;
 typedef struct Message Message;
 
@@ -53,6 +56,7 @@ typedef struct AgentDef {
     uint32_t name_len;
     AgentId id;
     AgentRunFn *run;
+    AgentBatchFn *run_batch; // NULL: none. Else `run` is batch_run
     void *self;
     void (*destroy)(void *self);
     AgentPlacement placement;
@@ -116,7 +120,8 @@ struct Slot {
     FiberQueue room;     // emitters of this shard that wait for a place in the mailbox
     FiberQueue returned; // handlers that came back from a call and want their place again
     SlotMetrics *metrics;
-    Policed *policed; // NULL: its agent has no policies
+    Policed *policed;   // NULL: its agent has no policies
+    Batching *batching; // NULL: it had no batch yet
 };
 
 // ---- jobs
@@ -187,6 +192,7 @@ struct AgentContext {
     AgentContext *outer; // of the handler that called this one; NULL: none on this fiber
     CancelCause cause;   // why it is being cancelled
     PolicedRun *policed; // while it runs under policies
+    BatchSeat *seat;     // while it waits for its batch or is part of it
     Arena *arena;
     Worker *worker;
     Job *job;
@@ -316,7 +322,8 @@ struct Runner {
     Counter open; // above 0: takes events from outside
     Flag ending;  // threads return
     bool failed_start;
-    Flag shedding; // events from outside are not accepted
+    bool has_batches; // an agent with a batch handler
+    Flag shedding;    // events from outside are not accepted
     Counter outside_ids, outside_shed, outside_refused, outside_accepted, outside_letters,
         outside_letters_lost;
     Slice dead_letter_name;
@@ -385,6 +392,8 @@ void job_end(Shard *shard, Job *job, AgentContext *ctx, int code, const char *re
              int64_t start_ns);
 void shard_record_ended(Shard *shard); // before anybody looks at the metrics
 void job_cancel(Shard *shard, Job *job, CancelCause cause);
+// The context's parks are to end, after its cause was set.
+void context_cancel(AgentContext *ctx);
 
 // ---- call.c
 
@@ -409,6 +418,19 @@ void context_spawn_attempt(AgentContext *ctx, const State *begin, unsigned attem
 // agent_stream from where nothing may park.
 void context_stream_now(AgentContext *ctx, Slice chunk);
 MUST_USE int context_send(AgentContext *ctx, unsigned to, const Delivery *d);
+
+// ---- batch.c
+
+AgentRunFn batch_run; // the handler of agents that get batches
+// Its events gather now: they cannot run on their callers' stacks.
+bool slot_batches(const Slot *slot);
+void slot_batch_changed(Slot *slot);                  // its parameters did
+void shard_flush_batches(Shard *shard, void *unused); // nothing waits for more
+void batching_destroy(Batching *batching);            // NULL is fine
+// Others of its batch, which are not cancelled, run on the same fiber.
+bool context_shares_fiber(const AgentContext *ctx);
+// The context whose place it runs in: that of its batch, or itself.
+AgentContext *context_host(AgentContext *ctx);
 
 // ---- dead_letter.c
 

@@ -175,7 +175,8 @@ static int do_calls(AgentContext *ctx, uint64_t luck)
             continue;
         }
         luck = mix64(luck);
-        if (luck % 3 == 0 || open[i]->done || i < 2) {
+        // In a batch this frame is gone while the handler still runs.
+        if (luck % 3 == 0 || open[i]->done || i < 2 || ctx->seat) {
             agent_call_drop(ctx, open[i]);
         } else if (luck % 3 == 1) {
             rc = agent_call_wait(ctx, open[i]);
@@ -228,6 +229,13 @@ static int random_agent(AgentContext *ctx, const Event *event, State *state)
     }
 }
 
+static void random_batch(AgentBatchItem *items, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        items[i].result = random_agent(items[i].ctx, items[i].event, items[i].state);
+    }
+}
+
 // ---- a random world
 
 static void random_policies(World *w, ParamValue values[POLICY_PARAM_COUNT])
@@ -270,6 +278,11 @@ static void random_policies(World *w, ParamValue values[POLICY_PARAM_COUNT])
     if (rng_below(r, 4) == 0) {
         values[P_CACHE_SINGLE_FLIGHT].boolean = true;
     }
+    if (rng_below(r, 2)) { // of use where the agent takes batches
+        values[P_BATCH_MAX_ITEMS].integer = rng_between(r, 1, 8);
+        values[P_BATCH_MAX_BYTES].integer = rng_between(r, 0, 60);
+        values[P_BATCH_TIMEOUT].integer = rng_between(r, 0, 2 * NS_PER_MS);
+    }
     if (rng_below(r, 6) == 0) {
         values[P_SCALE_TARGET].real = 0.7;
         values[P_SCALE_PERIOD].integer = NS_PER_MS;
@@ -283,8 +296,10 @@ static void add_agents(World *w)
         char name[16];
         ParamValue values[POLICY_PARAM_COUNT];
         random_policies(w, values);
+        bool batches = rng_below(r, 3) == 0;
         AgentSpec spec = {.name = agent_text(i, name),
-                          .run = random_agent,
+                          .run = batches ? NULL : random_agent,
+                          .run_batch = batches ? random_batch : NULL,
                           .self = w,
                           .placement = (AgentPlacement)rng_below(r, 2),
                           .overflow = (OverflowRule)rng_below(r, 3),
@@ -369,7 +384,7 @@ static void random_fault(World *w)
     case 2: (void)runner_kill_one(w->runner, shard, rng_u64(r)); break;
     case 3: {
         static const PolicyParamId params[] = {P_LIMIT_VALUE, P_RETRY_ATTEMPTS, P_TIMEOUT_ATTEMPT,
-                                               P_RATE_PER_SECOND};
+                                               P_BATCH_MAX_ITEMS, P_RATE_PER_SECOND};
         PolicyParamId param = params[rng_below(r, COUNT_OF(params))];
         ParamValue value = {.integer = rng_between(r, 1, 4)};
         if (param == P_TIMEOUT_ATTEMPT) {

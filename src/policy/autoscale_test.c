@@ -116,6 +116,11 @@ static void test_batches(void **state)
     assert_false(batch_before(&b, p, 1000));
     assert_true(batch_add(&b, p, 1000, 0)); // larger than a batch: alone
     assert_false(batch_add(&b, p, 1, 0));
+    assert_false(batch_add(&b, p, 2, 0));
+    batch_remove(&b, 1);
+    assert_false(batch_is_full(&b, p));
+    p[P_BATCH_MAX_BYTES] = whole(2);
+    assert_true(batch_is_full(&b, p));
     assert_int_equal(batch_flush(&b), 1);
     assert_int_equal(batch_flush(&b), 0);
 }

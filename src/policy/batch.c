@@ -11,19 +11,30 @@ bool batch_before(BatchState *s, const ParamValue *p, uint64_t bytes)
     return true;
 }
 
-bool batch_add(BatchState *s, const ParamValue *p, uint64_t bytes, int64_t now_ns)
+bool batch_is_full(const BatchState *s, const ParamValue *p)
 {
     uint64_t most = (uint64_t)p[P_BATCH_MAX_BYTES].integer;
+    return s->items >= p[P_BATCH_MAX_ITEMS].integer || (most > 0 && s->bytes >= most);
+}
+
+bool batch_add(BatchState *s, const ParamValue *p, uint64_t bytes, int64_t now_ns)
+{
     if (s->items == 0) {
         s->first_ns = now_ns;
     }
     s->items++;
     s->bytes += bytes;
-    if (s->items < p[P_BATCH_MAX_ITEMS].integer && (most == 0 || s->bytes < most)) {
+    if (!batch_is_full(s, p)) {
         return false;
     }
     (void)batch_flush(s);
     return true;
+}
+
+void batch_remove(BatchState *s, uint64_t bytes)
+{
+    s->items--;
+    s->bytes -= bytes;
 }
 
 int64_t batch_due(const BatchState *s, const ParamValue *p)

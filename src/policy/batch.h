@@ -23,6 +23,10 @@ bool batch_before(BatchState *s, const ParamValue *p, uint64_t bytes);
 bool batch_add(BatchState *s, const ParamValue *p, uint64_t bytes, int64_t now_ns);
 // When the batch has to go at the latest; INT64_MAX while empty.
 int64_t batch_due(const BatchState *s, const ParamValue *p);
+// One gave up before the batch went.
+void batch_remove(BatchState *s, uint64_t bytes);
+// By number or bytes, as after a change of the parameters.
+bool batch_is_full(const BatchState *s, const ParamValue *p);
 // Ends the batch; the number of items in it.
 uint32_t batch_flush(BatchState *s);
 
