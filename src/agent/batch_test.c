@@ -26,7 +26,7 @@ struct World {
     ManualClock clock;
     Runner *runner;
     ParamValue values[POLICY_PARAM_COUNT];
-    AgentId agent;
+    AgentId agent, edge;
     Sent sent[SENT_MAX];
     size_t sent_count;
     bool woken;
@@ -119,7 +119,7 @@ static int caller(AgentContext *ctx, const Event *event, State *state)
     AgentResult result;
     EventSpec spec = {.target = SLICE("batch"), .data = event_data(event)};
     int rc = agent_call(ctx, &spec, &(AgentCallOptions){.state = state}, &result, NULL);
-    rc = rc ? rc : agent_reply(ctx, result.data);
+    rc = rc ? agent_fail(ctx, (ErrCode)rc, "%s", result.reason) : agent_reply(ctx, result.data);
     agent_result_done(&result);
     return rc;
 }
@@ -167,7 +167,7 @@ typedef struct Step {
     int64_t value;
 } Step;
 
-static void world_open(World *w, uint32_t worker_limit)
+static void world_open(World *w, uint32_t worker_limit, uint32_t edge_items)
 {
     clock_manual_init(&w->clock, START_NS, 0);
     RunnerOptions options = {.shards = 1, .manual = &w->clock};
@@ -187,6 +187,14 @@ static void world_open(World *w, uint32_t worker_limit)
     };
     for (size_t i = 0; i < COUNT_OF(specs); i++) {
         assert_int_equal(runner_register(w->runner, &specs[i], &w->agent, NULL), 0);
+    }
+    if (edge_items > 0) {
+        ParamValue values[POLICY_PARAM_COUNT];
+        policy_defaults(values);
+        values[P_BATCH_MAX_ITEMS].integer = edge_items;
+        values[P_BATCH_TIMEOUT].integer = 100 * NS_PER_MS;
+        AgentId from = runner_find(w->runner, SLICE("caller"));
+        assert_int_equal(runner_edge(w->runner, from, w->agent, values, &w->edge, NULL), 0);
     }
     assert_int_equal(runner_start(w->runner, NULL), 0);
 }
@@ -234,6 +242,7 @@ typedef struct Case {
     int64_t items, bytes;
     int timeout_ms;
     uint32_t worker_limit;
+    uint32_t edge_items; // batches of the edge from the agent that calls
     struct {
         PolicyParamId param; // besides; 0: none
         int64_t value;
@@ -331,6 +340,22 @@ static const Case cases[] = {
      .worker_limit = 1,
      .steps = {{.data = "a", .call = true}, {.data = "b", .call = true}, {.data = "c"}},
      .expect = "[abc]0 c0 a0 b0 "},
+    {.name = "an edge gathers for an agent that takes one by one",
+     .items = 1,
+     .edge_items = 3,
+     .steps = {{.data = "a", .call = true},
+               {.at_ms = 10, .data = "b!", .call = true},
+               {.at_ms = 20, .data = "c", .call = true},
+               {.at_ms = 20, .data = "d", .call = true}},
+     .expect = "[a]20 [b]20 [c]20 c20 a20 b20:no luck [d]120 d120 "},
+    {.name = "and for one that gathers, too",
+     .items = 2,
+     .timeout_ms = 50,
+     .edge_items = 3,
+     .steps = {{.data = "a", .call = true},
+               {.at_ms = 10, .data = "b", .call = true},
+               {.at_ms = 20, .data = "c", .call = true}},
+     .expect = "[ab]20 [c]70 c70 a70 b70 "},
     {.name = "stopping drains what gathers",
      .items = 10,
      .timeout_ms = 1000,
@@ -401,7 +426,7 @@ static void test_scripts(void **unused)
         if (c->more.value != 0) {
             w->values[c->more.param].integer = c->more.value;
         }
-        world_open(w, c->worker_limit);
+        world_open(w, c->worker_limit, c->edge_items);
         for (size_t s = 0; s < COUNT_OF(c->steps) && (c->steps[s].data || c->steps[s].kind); s++) {
             take_step(w, &c->steps[s]);
         }
@@ -423,7 +448,7 @@ static void test_stop_at_once(void **unused)
     policy_defaults(w->values);
     w->values[P_BATCH_MAX_ITEMS].integer = 2;
     w->values[P_BATCH_TIMEOUT].integer = NS_PER_S;
-    world_open(w, 0);
+    world_open(w, 0, 0);
     take_step(w, &(Step){.data = "a~"});
     take_step(w, &(Step){.data = "b"});
     take_step(w, &(Step){.data = "c"});

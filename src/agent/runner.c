@@ -198,30 +198,70 @@ static void forward_chunk(void *arg, Slice chunk)
     context_stream_now(arg, chunk);
 }
 
-// An edge's handler: the same event to the agent at its end, and the answer back.
-static int forward(AgentContext *ctx, const Event *event, State *state)
+// An edge's handler: the same events to the agent at its end, and the answers back.
+static EventSpec forward_spec(const AgentBatchItem *item)
 {
-    const AgentDef *proxy = ctx->job->slot->def;
-    EventSpec spec = {.agent = proxy->forwards_to, .type = event_type(event)};
-    if (event->bytes) {
-        spec.bytes = event->bytes;
+    const AgentDef *proxy = item->ctx->job->slot->def;
+    EventSpec spec = {.agent = proxy->forwards_to, .type = event_type(item->event)};
+    if (item->event->bytes) {
+        spec.bytes = item->event->bytes;
     } else {
-        spec.data = event_data(event);
+        spec.data = event_data(item->event);
     }
+    return spec;
+}
+
+static AgentCallOptions forward_options(const AgentBatchItem *item)
+{
+    return (AgentCallOptions){
+        .state = item->state, .on_chunk = forward_chunk, .chunk_arg = item->ctx};
+}
+
+static void forward_answer(AgentBatchItem *item, int rc, AgentResult *result, const char *reason)
+{
+    AgentContext *ctx = item->ctx;
+    if (rc == 0) {
+        rc = result->bytes ? agent_reply_bytes(ctx, result->bytes) : agent_reply(ctx, result->data);
+        state_done(item->state);
+        *item->state = result->state;
+        result->state.root = NULL;
+    } else {
+        rc = agent_fail(ctx, (ErrCode)rc, "%s", reason);
+    }
+    agent_result_done(result);
+    item->result = rc;
+}
+
+static void forward_one(AgentBatchItem *item)
+{
+    EventSpec spec = forward_spec(item);
+    AgentCallOptions options = forward_options(item);
     AgentResult result;
     Err e = {0};
-    AgentCallOptions options = {.state = state, .on_chunk = forward_chunk, .chunk_arg = ctx};
-    int rc = agent_call(ctx, &spec, &options, &result, &e);
-    if (rc == 0) {
-        rc = result.bytes ? agent_reply_bytes(ctx, result.bytes) : agent_reply(ctx, result.data);
-        state_done(state);
-        *state = result.state;
-        result.state.root = NULL;
-    } else {
-        rc = agent_fail(ctx, (ErrCode)rc, "%s", e.text);
+    int rc = agent_call(item->ctx, &spec, &options, &result, &e);
+    forward_answer(item, rc, &result, e.text);
+}
+
+static void forward(AgentBatchItem *items, size_t count)
+{
+    if (count == 1) {
+        forward_one(items);
+        return;
     }
-    agent_result_done(&result);
-    return rc;
+    AgentCall *calls = ARENA_ARRAY(agent_arena(items->ctx), AgentCall, count);
+    for (size_t i = 0; i < count; i++) {
+        EventSpec spec = forward_spec(&items[i]);
+        AgentCallOptions options = forward_options(&items[i]);
+        Err e = {0};
+        int rc = agent_call_start(items[i].ctx, &spec, &options, &calls[i], &e);
+        items[i].result = rc ? agent_fail(items[i].ctx, (ErrCode)rc, "%s", e.text) : 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (items[i].result == 0) {
+            int rc = agent_call_wait(items[i].ctx, &calls[i]);
+            forward_answer(&items[i], rc, &calls[i].result, calls[i].result.reason);
+        }
+    }
 }
 
 int runner_edge(Runner *runner, AgentId from, AgentId to, const ParamValue *policies,
@@ -239,7 +279,7 @@ int runner_edge(Runner *runner, AgentId from, AgentId to, const ParamValue *poli
                        AGENT_NAME_MAX);
     }
     AgentSpec spec = {.name = {name, (size_t)len},
-                      .run = forward,
+                      .run_batch = forward,
                       .placement = source->placement,
                       .overflow = target->overflow,
                       .mailbox_max = target->mailbox_max,
