@@ -18,6 +18,7 @@ import time
 import unittest
 import urllib.error
 import urllib.request
+import xml.etree.ElementTree
 
 ROOT = sys.argv.pop()
 SAMPLE = sys.argv.pop()
@@ -214,6 +215,15 @@ class Monitor(unittest.TestCase):
         for m in metrics.values():  # the sum of a histogram's buckets is its count
             for p in m.histogram.data_points:
                 self.assertEqual(sum(p.bucket_counts), p.count, m.name)
+
+    def test_the_graph_is_a_picture(self):
+        root = wait_for(lambda: next((g for g in [xml.etree.ElementTree.fromstring(
+            self.get("/debug/graph?format=svg"))] if len(g.findall(".//{*}rect")) == 1), None), "a node")
+        self.assertEqual(root.tag, "{http://www.w3.org/2000/svg}svg")
+        texts = [t.text or "" for t in root.findall(".//{*}text")]
+        self.assertTrue(any(t.startswith('pl"an\\ner') for t in texts), texts)
+        self.assertTrue(any("p95" in t for t in texts), texts)
+        self.assertTrue(any("breaker closed" in t for t in texts), texts)  # the sample's is 0.5
 
     @unittest.skipUnless(shutil.which("go"), "Go is not installed")
     def test_go_tool_pprof_over_http(self):

@@ -84,14 +84,19 @@ static void live_page(Ask *a)
 static void graph_page(Ask *a)
 {
     bool dot = slice_eq_cstr(parameter(a, "format"), "dot");
+    bool svg = slice_eq_cstr(parameter(a, "format"), "svg");
     if (monitor_lock(a->m) != 0) {
         say(a, 503, "stopping");
         return;
     }
     Buf body = buf_create(EXPOSITION_BYTES_MAX);
-    (dot ? live_graph_dot : live_graph_json)(a->m->live, &body);
+    (dot ? live_graph_dot : svg ? live_graph_svg : live_graph_json)(a->m->live, &body);
     monitor_unlock(a->m);
-    give(a, dot ? SLICE("text/vnd.graphviz") : SLICE("application/json"), &body);
+    give(a,
+         dot   ? SLICE("text/vnd.graphviz")
+         : svg ? SLICE("image/svg+xml")
+               : SLICE("application/json"),
+         &body);
 }
 
 typedef struct Health {
@@ -263,7 +268,7 @@ static const Page PAGES[] = {
     {"/healthz", health_page, false, false, "whether all is well"},
     {"/metrics", metrics_page, true, false, "Prometheus text"},
     {"/debug/live", live_page, true, false, "rates and percentiles of the last interval"},
-    {"/debug/graph", graph_page, true, false, "who calls whom; ?format=dot"},
+    {"/debug/graph", graph_page, true, false, "who calls whom; ?format=svg or dot"},
     {"/debug/pprof/profile", cpu_page, false, true, "CPU; ?seconds=30&hz=99&format=svg&debug=1"},
     {"/debug/pprof/heap", heap_page, false, true, "sampled allocations; ?format=svg&debug=1"},
     {"/debug/pprof/goroutine", fibers_page, false, true, "fibers; ?format=svg&debug=1"},

@@ -27,7 +27,8 @@ void live_update(Live *live, const Collector *collector, int64_t now_ns);
 void live_json(const Live *live, Buf *out);
 
 // ---- the service graph, from agent_call_duration_seconds{caller, callee, status} and
-// agent_request_duration_seconds{agent_name, status}; rates of the last interval, 0 before there
+// agent_request_duration_seconds{agent_name, status}, breakers of
+// agent_circuit_breaker_state{agent_name, edge}; rates of the last interval, 0 before there
 // was one
 
 typedef struct LiveStats {
@@ -38,9 +39,11 @@ typedef struct LiveStats {
 } LiveStats;
 
 // {"nodes": [{"name", "rate", "error_rate", "p50", "p95", "p99", "total"}],
-//  "edges": [{"from", "to", ...}]}
+//  "edges": [{"from", "to", ...}]}; "breaker" where one has a circuit breaker
 void live_graph_json(const Live *live, Buf *out);
 // Graphviz; edges as wide as their share of the calls, red where calls fail.
 void live_graph_dot(const Live *live, Buf *out);
+// A picture for a browser, light or dark; beyond 150 nodes the busiest.
+void live_graph_svg(const Live *live, Buf *out);
 
 #endif

@@ -94,6 +94,67 @@ static void test_service_graph(void **state)
     end_world(&w);
 }
 
+static void breaker(World *w, const char *agent, const char *edge, double state)
+{
+    const Label labels[] = {{SLICE("agent_name"), slice_from_cstr(agent)},
+                            {SLICE("edge"), slice_from_cstr(edge)}};
+    Point p = {.count = 1, .last = state};
+    collector_set(w->collector, M_AGENT_BREAKER_STATE, (Labels){labels, edge[0] ? 2 : 1}, &p);
+}
+
+static void test_breakers_in_the_graph(void **state)
+{
+    (void)state;
+    World w = make_world();
+    live_update(w.live, w.collector, 0);
+    call(&w, "gate", "planner", "success", 5, 1);
+    call(&w, "planner", "tool", "success", 5, 1);
+    breaker(&w, "planner", "", 2);
+    breaker(&w, "tool", "planner->tool", 1);
+    breaker(&w, "unknown", "", 1);
+    breaker(&w, "tool", "->", 1); // nobody's
+    live_update(w.live, w.collector, NS_PER_S);
+    live_graph_json(w.live, &w.out);
+    expect(&w.out, "\"total\":1,\"breaker\":\"half open\"},{\"name\":\"tool\"");
+    expect(&w.out, "\"total\":2,\"breaker\":\"open\"}]}");
+    buf_reset(&w.out);
+    live_graph_dot(w.live, &w.out);
+    expect(&w.out, "breaker open\"");
+    buf_reset(&w.out);
+    live_graph_svg(w.live, &w.out);
+    expect(&w.out, "class=\"box half\"");
+    expect(&w.out, ">breaker half open</text>");
+    expect(&w.out, "class=\"edge open\"");
+    expect(&w.out, ">breaker open</text>");
+    end_world(&w);
+}
+
+// Names that try to be markup; circles, also of one; and one node more than are shown.
+static void test_hostile_graphs(void **state)
+{
+    (void)state;
+    World w = make_world();
+    call(&w, "<script>alert(1)</script>", "a&b\"'\xff", "success", 5, 1);
+    call(&w, "a&b\"'\xff", "<script>alert(1)</script>", "error", 5, 1);
+    call(&w, "self", "self", "success", 5, 1);
+    live_update(w.live, w.collector, NS_PER_S);
+    live_graph_svg(w.live, &w.out);
+    expect(&w.out, ">&lt;script&gt;alert(1)&lt;/script&gt;</text>");
+    expect(&w.out, "a&amp;b&quot;");
+    assert_int_equal(slice_find(buf_slice(&w.out), SLICE("<script")), -1);
+    assert_int_equal(slice_find(buf_slice(&w.out), SLICE("more are not shown")), -1);
+    for (int i = 0; i < 148; i++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "agent %d with a rather long name: \xc3\xa4\xc3\xb6", i);
+        call(&w, "self", name, "success", 5, 1);
+    }
+    live_update(w.live, w.collector, 2 * NS_PER_S);
+    buf_reset(&w.out);
+    live_graph_svg(w.live, &w.out);
+    expect(&w.out, "the busiest 150 agents, 1 more are not shown");
+    end_world(&w);
+}
+
 static void test_before_the_first_interval(void **state)
 {
     (void)state;
@@ -101,6 +162,8 @@ static void test_before_the_first_interval(void **state)
     live_json(w.live, &w.out);
     live_graph_json(w.live, &w.out);
     live_graph_dot(w.live, &w.out);
+    live_graph_svg(w.live, &w.out);
+    expect(&w.out, "nothing yet");
     expect(&w.out, "\"series\":[]");
     live_destroy(NULL);
     end_world(&w);
@@ -111,6 +174,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_percentiles_are_of_the_interval),
         cmocka_unit_test(test_service_graph),
+        cmocka_unit_test(test_breakers_in_the_graph),
+        cmocka_unit_test(test_hostile_graphs),
         cmocka_unit_test(test_before_the_first_interval),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
