@@ -140,7 +140,7 @@ static int call_on(AgentContext *ctx, const Event *event, State *state)
         .target = relay->target, .data = event_data(event), .timeout_ns = relay->timeout_ns};
     Err e = {0};
     relay->rc = agent_call(ctx, &spec, &(AgentCallOptions){.state = state}, &result, &e);
-    (void)snprintf(relay->reason, sizeof relay->reason, "%s", e.text);
+    (void)snprintf(relay->reason, sizeof relay->reason, "%.120s", e.text);
     int rc = relay->rc ? relay->rc : agent_reply(ctx, result.data);
     if (rc == 0) {
         rc = state_merge(state, &result.state);
@@ -156,7 +156,7 @@ static int emit_on(AgentContext *ctx, const Event *event, State *state)
     Err e = {0};
     EventSpec spec = {.target = relay->target, .data = event_data(event)};
     relay->rc = agent_emit(ctx, &spec, &e);
-    (void)snprintf(relay->reason, sizeof relay->reason, "%s", e.text);
+    (void)snprintf(relay->reason, sizeof relay->reason, "%.120s", e.text);
     return relay->rc;
 }
 

@@ -304,13 +304,14 @@ static void shard_main(void *arg)
 
 static int start_threads(Engine *engine, Err *e)
 {
-    int rc = engine->options.pin ? thread_pin_self(0, e) : 0;
+    int rc = 0;
     for (unsigned i = 1; rc == 0 && i < engine->shard_count; i++) {
-        int cpu = engine->options.pin ? (int)i : THREAD_ANY_CPU;
+        int cpu = engine->options.pin ? thread_cpu_at(i) : THREAD_ANY_CPU;
         rc =
             thread_start("load", cpu, shard_main, engine->shards[i], &engine->shards[i]->thread, e);
     }
-    return rc;
+    // Itself last: the others' CPUs are counted in the set that it is leaving.
+    return rc == 0 && engine->options.pin ? thread_pin_self(thread_cpu_at(0), e) : rc;
 }
 
 static void join_threads(Engine *engine)
