@@ -190,7 +190,7 @@ static void build(World *w, uint64_t seed, uint64_t calls)
     w->v = virtual_create(&(VirtualOptions){.seed = seed, .hooks = hooks_of(w)});
     for (uint32_t i = 0; i < EDGES; i++) {
         VirtualService service;
-        ParamValue values[POLICY_PARAM_COUNT];
+        ParamValue values[POLICY_PARAM_COUNT] = {0};
         random_service(&r, &service);
         if (i == 0 && flip(&r, 0.6)) {
             service.downstream[service.downstream_count++] = 1;
@@ -198,12 +198,12 @@ static void build(World *w, uint64_t seed, uint64_t calls)
         }
         random_policy(&r, values);
         // Room for what the changes may turn on.
-        PolicyShape shape = {.queue = 64,
-                             .cache = 64,
-                             .flights = 64,
-                             .window = 200,
-                             .quantile = true,
-                             .autoscale = true};
+        static const PolicyShape shape = {.queue = 64,
+                                          .cache = 64,
+                                          .flights = 64,
+                                          .window = 200,
+                                          .quantile = true,
+                                          .autoscale = true};
         values[P_CACHE_MAX_ENTRIES] = whole(1 + (int64_t)rng_below(&r, 40));
         uint32_t s = virtual_service(w->v, &service);
         (void)virtual_edge(w->v, &shape, values, s);

@@ -89,10 +89,10 @@ static Profiler *start(ProfilerMethod method, int pid)
 // A thread that is there when sampling begins, one that begins later, and a fiber.
 static void take(ProfilerMethod method)
 {
+    Profiler *profiler = start(method, 0); // first, as it may skip the test
     Loop *loop;
     assert_int_equal(loop_create(&(LoopOptions){0}, &loop, NULL), 0);
     FiberPool *pool = fiber_pool_create(loop, NULL);
-    Profiler *profiler = start(method, 0);
     assert_true(method == PROFILER_AUTO || profiler_method(profiler) == method);
     Thread *thread;
     assert_int_equal(thread_start("spinner", THREAD_ANY_CPU, spin_thread, NULL, &thread, NULL), 0);
