@@ -4,25 +4,24 @@
 
 enum { PIECE_BYTES = 16 << 10 }; // what zlib may write before the ceiling is asked again
 
-static int bomb(const Buf *out, Err *e)
+int decode_bomb(const Buf *out, Err *e)
 {
     return err_set(e, ERR_LIMIT, "the decoded body is larger than %zu bytes", out->max);
 }
 
-static int broken(const char *coding, const char *how, Err *e)
+int decode_broken(const char *coding, const char *how, Err *e)
 {
     return err_set(e, ERR_PROTOCOL, "the %s body does not decode: %s", coding, how);
 }
 
-// Room for the next piece: as much as the ceiling leaves, one byte at least to notice more.
-static char *next_piece(Buf *out, size_t *ret_room)
+char *decode_piece(Buf *out, size_t *ret_room)
 {
     size_t left = out->max - out->len;
     *ret_room = left < PIECE_BYTES ? left : PIECE_BYTES;
     return *ret_room > 0 ? buf_reserve(out, *ret_room) : NULL;
 }
 
-static void keep(Buf *out, const char *at, size_t bytes)
+void decode_keep(Buf *out, const char *at, size_t bytes)
 {
     if (at && bytes > 0) {
         buf_commit(out, bytes);
@@ -35,23 +34,23 @@ static int inflate_member(z_stream *z, const char *coding, Buf *out, Err *e)
         // At the ceiling the decoder gets one byte elsewhere: the end may follow without output.
         unsigned char extra;
         size_t room;
-        char *at = next_piece(out, &room);
+        char *at = decode_piece(out, &room);
         z->next_out = at ? (Bytef *)at : &extra;
         z->avail_out = at ? (uInt)room : 1;
         int result = inflate(z, Z_NO_FLUSH);
         size_t made = (at ? room : 1) - z->avail_out;
         if (!at && made > 0) {
-            return bomb(out, e);
+            return decode_bomb(out, e);
         }
-        keep(out, at, made);
+        decode_keep(out, at, made);
         if (result == Z_STREAM_END) {
             return 0;
         }
         if (result == Z_BUF_ERROR || (result == Z_OK && z->avail_in == 0 && z->avail_out > 0)) {
-            return broken(coding, "it is cut off", e);
+            return decode_broken(coding, "it is cut off", e);
         }
         if (result != Z_OK) {
-            return broken(coding, z->msg ? z->msg : "wrong bytes", e);
+            return decode_broken(coding, z->msg ? z->msg : "wrong bytes", e);
         }
     }
 }
@@ -74,10 +73,10 @@ int inflate_append(InflateFormat format, Slice in, Buf *out, Err *e)
     // RFC 1952 section 2.2: a gzip file is a series of members.
     while (rc == 0 && z.avail_in > 0 && window_bits > MAX_WBITS) {
         rc = inflateReset(&z) == Z_OK ? inflate_member(&z, coding, out, e)
-                                      : broken(coding, "wrong bytes", e);
+                                      : decode_broken(coding, "wrong bytes", e);
     }
     if (rc == 0 && z.avail_in > 0) {
-        rc = broken(coding, "bytes follow its end", e);
+        rc = decode_broken(coding, "bytes follow its end", e);
     }
     (void)inflateEnd(&z);
     return rc;

@@ -21,4 +21,13 @@ MUST_USE int gzip_append(Slice bytes, Buf *out, Err *e);
 // by others.
 MUST_USE int inflate_append(InflateFormat format, Slice bytes, Buf *out, Err *e);
 
+// ---- for decoders of other codings, which obey the same ceiling in the same words
+
+int decode_bomb(const Buf *out, Err *e);
+int decode_broken(const char *coding, const char *how, Err *e);
+// Room for the next piece: as much as the ceiling leaves; NULL when there is none. Then what of it
+// was written.
+char *decode_piece(Buf *out, size_t *ret_room);
+void decode_keep(Buf *out, const char *at, size_t bytes);
+
 #endif

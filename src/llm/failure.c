@@ -1,6 +1,7 @@
 #include "llm/failure.h"
 
 #include "base/units.h"
+#include "os/clock.h"
 
 static Slice text_of(const Doc *object, const char *key)
 {
@@ -115,43 +116,13 @@ bool llm_failure_in(const Doc *doc, Arena *arena, LlmFailure *failure)
 
 // ---- headers
 
-// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7), the only form that servers send today.
-static bool parse_http_date(Slice text, int64_t *ret_wall_s)
-{
-    static const char MONTHS[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    char buffer[40];
-    if (text.len < 20 || text.len >= sizeof buffer) {
-        return false;
-    }
-    memcpy(buffer, text.ptr, text.len);
-    buffer[text.len] = 0;
-    char month[4] = "";
-    int day, year, hour, minute, second;
-    if (sscanf(buffer, "%*3s, %2d %3s %4d %2d:%2d:%2d", &day, month, &year, &hour, &minute,
-               &second) != 6) {
-        return false;
-    }
-    const char *at = strlen(month) == 3 ? strstr(MONTHS, month) : NULL;
-    if (!at) {
-        return false;
-    }
-    struct tm tm = {.tm_mday = day,
-                    .tm_mon = (int)(at - MONTHS) / 3,
-                    .tm_year = year - 1900,
-                    .tm_hour = hour,
-                    .tm_min = minute,
-                    .tm_sec = second};
-    *ret_wall_s = timegm(&tm);
-    return true;
-}
-
 // A server cannot put a caller off for longer than this; what is longer counts as this.
 #define RETRY_AFTER_MAX_S 86400.0
 
 void llm_failure_header(LlmFailure *failure, Slice name, Slice value, int64_t wall_ns)
 {
     double number;
-    int64_t date_s;
+    int64_t at_ns;
     bool is_number = slice_to_f64(value, &number) == 0 && number >= 0;
     number = is_number && number > RETRY_AFTER_MAX_S * 1000 ? RETRY_AFTER_MAX_S * 1000 : number;
     if (slice_eq(name, SLICE("retry-after-ms")) && is_number) {
@@ -160,11 +131,10 @@ void llm_failure_header(LlmFailure *failure, Slice name, Slice value, int64_t wa
         if (is_number) {
             number = number > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S : number;
             failure->retry_after_ns = (int64_t)(number * 1e9);
-        } else if (parse_http_date(value, &date_s)) {
-            int64_t wait_s = date_s - wall_ns / NS_PER_SECOND;
-            wait_s = wait_s < 0 ? 0 : wait_s;
-            wait_s = wait_s > (int64_t)RETRY_AFTER_MAX_S ? (int64_t)RETRY_AFTER_MAX_S : wait_s;
-            failure->retry_after_ns = wait_s * NS_PER_SECOND;
+        } else if (clock_parse_http_date(value, &at_ns)) {
+            int64_t wait_ns = at_ns > wall_ns ? at_ns - wall_ns : 0;
+            int64_t most_ns = (int64_t)RETRY_AFTER_MAX_S * NS_PER_SECOND;
+            failure->retry_after_ns = wait_ns < most_ns ? wait_ns : most_ns;
         }
     } else if (slice_eq(name, SLICE("x-should-retry"))) {
         failure->should_retry = slice_eq_nocase(value, SLICE("true"))    ? 1

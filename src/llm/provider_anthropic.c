@@ -204,22 +204,10 @@ static void chat_url(const LlmAsk *ask, Buf *url)
 
 // ---- reading
 
-static LlmFinish finish_of(Slice text)
-{
-    static const struct {
-        const char *text;
-        LlmFinish finish;
-    } NAMES[] = {
-        {"end_turn", LLM_FINISH_STOP},     {"stop_sequence", LLM_FINISH_STOP},
-        {"max_tokens", LLM_FINISH_LENGTH}, {"model_context_window_exceeded", LLM_FINISH_LENGTH},
-        {"tool_use", LLM_FINISH_TOOLS},    {"refusal", LLM_FINISH_FILTER}};
-    for (size_t i = 0; i < COUNT_OF(NAMES); i++) {
-        if (slice_eq_cstr(text, NAMES[i].text)) {
-            return NAMES[i].finish;
-        }
-    }
-    return LLM_FINISH_OTHER;
-}
+static const WireFinish FINISHES[] = {
+    {"end_turn", LLM_FINISH_STOP},     {"stop_sequence", LLM_FINISH_STOP},
+    {"max_tokens", LLM_FINISH_LENGTH}, {"model_context_window_exceeded", LLM_FINISH_LENGTH},
+    {"tool_use", LLM_FINISH_TOOLS},    {"refusal", LLM_FINISH_FILTER}};
 
 // message_delta repeats only what it knows better, so what is absent stays as it was.
 static void read_usage(LlmAnswer *a, const Doc *usage)
@@ -246,7 +234,7 @@ static void read_finish(LlmAnswer *a, const Doc *object)
     Slice finish = answer_keep(a, object, "stop_reason");
     if (finish.len > 0) {
         a->finish_text = finish;
-        a->finish = finish_of(finish);
+        a->finish = wire_finish(FINISHES, COUNT_OF(FINISHES), finish);
     }
 }
 

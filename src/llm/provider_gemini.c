@@ -225,28 +225,16 @@ static void chat_url(const LlmAsk *ask, Buf *url)
 
 // ---- reading
 
-static LlmFinish finish_of(Slice text)
-{
-    static const struct {
-        const char *text;
-        LlmFinish finish;
-    } NAMES[] = {
-        {"STOP", LLM_FINISH_STOP},
-        {"MAX_TOKENS", LLM_FINISH_LENGTH},
-        {"SAFETY", LLM_FINISH_FILTER},
-        {"RECITATION", LLM_FINISH_FILTER},
-        {"BLOCKLIST", LLM_FINISH_FILTER},
-        {"PROHIBITED_CONTENT", LLM_FINISH_FILTER},
-        {"SPII", LLM_FINISH_FILTER},
-        {"FUNCTION_CALL", LLM_FINISH_TOOLS}, // not of the real API, but of servers that speak it
-    };
-    for (size_t i = 0; i < COUNT_OF(NAMES); i++) {
-        if (slice_eq_cstr(text, NAMES[i].text)) {
-            return NAMES[i].finish;
-        }
-    }
-    return LLM_FINISH_OTHER;
-}
+static const WireFinish FINISHES[] = {
+    {"STOP", LLM_FINISH_STOP},
+    {"MAX_TOKENS", LLM_FINISH_LENGTH},
+    {"SAFETY", LLM_FINISH_FILTER},
+    {"RECITATION", LLM_FINISH_FILTER},
+    {"BLOCKLIST", LLM_FINISH_FILTER},
+    {"PROHIBITED_CONTENT", LLM_FINISH_FILTER},
+    {"SPII", LLM_FINISH_FILTER},
+    {"FUNCTION_CALL", LLM_FINISH_TOOLS}, // not of the real API, but of servers that speak it
+};
 
 static void read_usage(LlmAnswer *a, const Doc *usage)
 {
@@ -335,7 +323,7 @@ static void read_chunk(const Doc *doc, LlmAnswer *a)
     Slice finish = answer_keep(a, candidate, "finishReason");
     if (finish.len > 0) {
         a->finish_text = finish;
-        a->finish = finish_of(finish);
+        a->finish = wire_finish(FINISHES, COUNT_OF(FINISHES), finish);
         a->ended = true;
     }
 }

@@ -4,17 +4,6 @@
 
 // ---- writing
 
-static const char *role_name(LlmRole role)
-{
-    switch (role) {
-    case LLM_SYSTEM: return "system";
-    case LLM_USER: return "user";
-    case LLM_ASSISTANT: return "assistant";
-    case LLM_TOOL: return "tool";
-    }
-    return "user";
-}
-
 static void write_text(JsonWriter *w, const LlmMessage *m)
 {
     Buf text = buf_create(DOC_BYTES_MAX);
@@ -96,7 +85,7 @@ static int write_message(JsonWriter *w, const LlmRequest *r, const LlmMessage *m
         return 0;
     }
     json_object_begin(w);
-    json_field_cstr(w, "role", role_name(m->role));
+    json_field_cstr(w, "role", wire_role_name(m->role));
     write_text(w, m);
     int rc = write_images(w, m, e);
     if (rc == 0) {

@@ -4,17 +4,6 @@
 
 // ---- writing
 
-static const char *role_name(LlmRole role)
-{
-    switch (role) {
-    case LLM_SYSTEM: return "system";
-    case LLM_USER: return "user";
-    case LLM_ASSISTANT: return "assistant";
-    case LLM_TOOL: return "tool";
-    }
-    return "user";
-}
-
 static void write_call(JsonWriter *w, const LlmPart *call)
 {
     json_object_begin(w);
@@ -102,7 +91,7 @@ static void write_message(JsonWriter *w, const LlmMessage *m)
         return;
     }
     json_object_begin(w);
-    json_field_cstr(w, "role", role_name(m->role));
+    json_field_cstr(w, "role", wire_role_name(m->role));
     write_content(w, m);
     if (count_kind(m, LLM_PART_TOOL_CALL) > 0) {
         json_key(w, SLICE("tool_calls"));
@@ -248,23 +237,11 @@ static void chat_url(const LlmAsk *ask, Buf *url)
 
 // ---- reading
 
-static LlmFinish finish_of(Slice text)
-{
-    static const struct {
-        const char *text;
-        LlmFinish finish;
-    } NAMES[] = {{"stop", LLM_FINISH_STOP},
-                 {"length", LLM_FINISH_LENGTH},
-                 {"tool_calls", LLM_FINISH_TOOLS},
-                 {"function_call", LLM_FINISH_TOOLS},
-                 {"content_filter", LLM_FINISH_FILTER}};
-    for (size_t i = 0; i < COUNT_OF(NAMES); i++) {
-        if (slice_eq_cstr(text, NAMES[i].text)) {
-            return NAMES[i].finish;
-        }
-    }
-    return LLM_FINISH_OTHER;
-}
+static const WireFinish FINISHES[] = {{"stop", LLM_FINISH_STOP},
+                                      {"length", LLM_FINISH_LENGTH},
+                                      {"tool_calls", LLM_FINISH_TOOLS},
+                                      {"function_call", LLM_FINISH_TOOLS},
+                                      {"content_filter", LLM_FINISH_FILTER}};
 
 static void read_usage(LlmAnswer *a, const Doc *usage)
 {
@@ -297,7 +274,7 @@ static void read_finish(LlmAnswer *a, const Doc *choice)
     Slice finish = answer_keep(a, choice, "finish_reason");
     if (finish.len > 0) {
         a->finish_text = finish;
-        a->finish = finish_of(finish);
+        a->finish = wire_finish(FINISHES, COUNT_OF(FINISHES), finish);
     }
 }
 

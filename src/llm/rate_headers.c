@@ -1,8 +1,7 @@
 #include "llm/rate_headers.h"
 
-#include <time.h>
-
 #include "base/units.h"
+#include "os/clock.h"
 
 // Longer is either a daily quota, which is not waited for, or a server's mistake.
 #define WAIT_MAX_NS (60 * NS_PER_SECOND)
@@ -10,31 +9,6 @@
 void llm_rate_init(LlmRateHeaders *rate)
 {
     *rate = (LlmRateHeaders){.remaining = {-1, -1}};
-}
-
-// "2026-11-20T09:30:00Z", with or without a fraction.
-static bool parse_rfc3339(Slice text, int64_t *ret_wall_ns)
-{
-    char buffer[40];
-    int year, month, day, hour, minute, second, n = 0;
-    if (text.len >= sizeof buffer) {
-        return false;
-    }
-    memcpy(buffer, text.ptr, text.len);
-    buffer[text.len] = 0;
-    if (sscanf(buffer, "%4d-%2d-%2dT%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute, &second,
-               &n) != 6 ||
-        text.ptr[text.len - 1] != 'Z') {
-        return false;
-    }
-    struct tm tm = {.tm_year = year - 1900,
-                    .tm_mon = month - 1,
-                    .tm_mday = day,
-                    .tm_hour = hour,
-                    .tm_min = minute,
-                    .tm_sec = second};
-    *ret_wall_ns = (int64_t)timegm(&tm) * NS_PER_SECOND;
-    return true;
 }
 
 static void take_remaining(LlmRateHeaders *rate, int which, Slice value)
@@ -50,7 +24,7 @@ static void take_remaining(LlmRateHeaders *rate, int which, Slice value)
 static void take_reset(LlmRateHeaders *rate, int which, Slice value, int64_t wall_ns)
 {
     int64_t ns, at;
-    if (parse_rfc3339(value, &at)) {
+    if (clock_parse_rfc3339(value, &at, NULL) == 0) {
         ns = at > wall_ns ? at - wall_ns : 0;
     } else if (duration_parse(value, NS_PER_SECOND, &ns, NULL) != 0) {
         return;

@@ -224,3 +224,24 @@ void wire_path_segment(Buf *url, Slice text)
         }
     }
 }
+
+LlmFinish wire_finish(const WireFinish *words, size_t count, Slice text)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (slice_eq_cstr(text, words[i].text)) {
+            return words[i].finish;
+        }
+    }
+    return LLM_FINISH_OTHER;
+}
+
+const char *wire_role_name(LlmRole role)
+{
+    switch (role) {
+    case LLM_SYSTEM: return "system";
+    case LLM_USER: return "user";
+    case LLM_ASSISTANT: return "assistant";
+    case LLM_TOOL: return "tool";
+    }
+    return "user";
+}

@@ -79,6 +79,15 @@ MUST_USE int llm_read_embeddings(const LlmAdapter *adapter, Slice body, Arena *s
 
 // ---- shared by adapters
 
+typedef struct WireFinish {
+    const char *text;
+    LlmFinish finish;
+} WireFinish;
+// The provider's word for why it stopped; LLM_FINISH_OTHER for one that the table does not have.
+LlmFinish wire_finish(const WireFinish *words, size_t count, Slice text);
+// As OpenAI and Ollama name them.
+const char *wire_role_name(LlmRole role);
+
 // JSON that came from outside, checked before it goes between ours: an object, or ERR_ARG with
 // `what`. Empty text is {}.
 MUST_USE int wire_object(JsonWriter *w, Slice json, const char *what, Err *e);

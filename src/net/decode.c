@@ -6,35 +6,9 @@
 #include "base/gzip.h"
 
 enum {
-    PIECE_BYTES = 16 << 10, // what a decoder may write before the ceiling is asked again
     // zstd's window is memory that the sender chooses; RFC 9659 lets the web use 8 MiB.
     ZSTD_WINDOW_LOG_MAX = 23,
 };
-
-static int bomb(const Buf *out, Err *e)
-{
-    return err_set(e, ERR_LIMIT, "the decoded body is larger than %zu bytes", out->max);
-}
-
-static int broken(const char *coding, const char *how, Err *e)
-{
-    return err_set(e, ERR_PROTOCOL, "the %s body does not decode: %s", coding, how);
-}
-
-// Room for the next piece: as much as the ceiling leaves, one byte at least to notice more.
-static char *next_piece(Buf *out, size_t *ret_room)
-{
-    size_t left = out->max - out->len;
-    *ret_room = left < PIECE_BYTES ? left : PIECE_BYTES;
-    return *ret_room > 0 ? buf_reserve(out, *ret_room) : NULL;
-}
-
-static void keep(Buf *out, const char *at, size_t bytes)
-{
-    if (at && bytes > 0) {
-        buf_commit(out, bytes);
-    }
-}
 
 // "deflate" is zlib's format (RFC 9110 section 8.4.1.2), but some servers send it without zlib's
 // header, and every browser takes that too.
@@ -59,23 +33,24 @@ static int run_brotli(BrotliDecoderState *state, Slice in, Buf *out, Err *e)
     for (;;) {
         uint8_t extra;
         size_t room;
-        char *at = next_piece(out, &room);
+        char *at = decode_piece(out, &room);
         uint8_t *next_out = at ? (uint8_t *)at : &extra;
         size_t out_left = at ? room : 1;
         BrotliDecoderResult result =
             BrotliDecoderDecompressStream(state, &in_left, &next_in, &out_left, &next_out, NULL);
         if (!at && out_left == 0) {
-            return bomb(out, e);
+            return decode_bomb(out, e);
         }
-        keep(out, at, room - out_left);
+        decode_keep(out, at, room - out_left);
         if (result == BROTLI_DECODER_RESULT_SUCCESS) {
-            return in_left > 0 ? broken("br", "bytes follow its end", e) : 0;
+            return in_left > 0 ? decode_broken("br", "bytes follow its end", e) : 0;
         }
         if (result == BROTLI_DECODER_RESULT_NEEDS_MORE_INPUT) {
-            return broken("br", "it is cut off", e);
+            return decode_broken("br", "it is cut off", e);
         }
         if (result == BROTLI_DECODER_RESULT_ERROR) {
-            return broken("br", BrotliDecoderErrorString(BrotliDecoderGetErrorCode(state)), e);
+            return decode_broken("br", BrotliDecoderErrorString(BrotliDecoderGetErrorCode(state)),
+                                 e);
         }
     }
 }
@@ -102,20 +77,20 @@ static int run_zstd(ZSTD_DStream *state, Slice bytes, Buf *out, Err *e)
     while (in.pos < in.size || (hint != 0 && !stuck)) {
         char extra;
         size_t room;
-        char *at = next_piece(out, &room);
+        char *at = decode_piece(out, &room);
         ZSTD_outBuffer piece = {at ? at : &extra, at ? room : 1, 0};
         size_t before = in.pos;
         hint = ZSTD_decompressStream(state, &piece, &in);
         if (ZSTD_isError(hint)) {
-            return broken("zstd", ZSTD_getErrorName(hint), e);
+            return decode_broken("zstd", ZSTD_getErrorName(hint), e);
         }
         if (!at && piece.pos > 0) {
-            return bomb(out, e);
+            return decode_bomb(out, e);
         }
-        keep(out, at, piece.pos);
+        decode_keep(out, at, piece.pos);
         stuck = piece.pos == 0 && in.pos == before;
     }
-    return hint == 0 ? 0 : broken("zstd", "it is cut off", e);
+    return hint == 0 ? 0 : decode_broken("zstd", "it is cut off", e);
 }
 
 static int decode_zstd(Slice in, Buf *out, Err *e)
@@ -214,7 +189,7 @@ int http_encode_zstd(Slice bytes, Buf *out, Err *e)
     }
     size_t written = ZSTD_compress(at, bound, bytes.ptr ? bytes.ptr : "", bytes.len, 1);
     if (ZSTD_isError(written)) {
-        return broken("zstd", ZSTD_getErrorName(written), e);
+        return decode_broken("zstd", ZSTD_getErrorName(written), e);
     }
     buf_commit(out, written);
     return 0;

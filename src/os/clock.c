@@ -176,3 +176,31 @@ int clock_parse_rfc3339(Slice text, int64_t *ret_wall_ns, Err *e)
     *ret_wall_ns = wall_ns;
     return 0;
 }
+
+// Columns are fixed.
+bool clock_parse_http_date(Slice text, int64_t *ret_wall_ns)
+{
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    int64_t day, year, hour, minute, second, month = -1;
+    if (text.len != 29 || !slice_ends_with(text, SLICE(" GMT")) ||
+        slice_to_i64(slice_sub(text, 5, 2), &day) != 0 ||
+        slice_to_i64(slice_sub(text, 12, 4), &year) != 0 ||
+        slice_to_i64(slice_sub(text, 17, 2), &hour) != 0 ||
+        slice_to_i64(slice_sub(text, 20, 2), &minute) != 0 ||
+        slice_to_i64(slice_sub(text, 23, 2), &second) != 0) {
+        return false;
+    }
+    for (int i = 0; i < 12; i++) {
+        if (memcmp(text.ptr + 8, months + 3 * (size_t)i, 3) == 0) {
+            month = i;
+        }
+    }
+    struct tm tm = {.tm_mday = (int)day,
+                    .tm_mon = (int)month,
+                    .tm_year = (int)year - 1900,
+                    .tm_hour = (int)hour,
+                    .tm_min = (int)minute,
+                    .tm_sec = (int)second};
+    time_t at = month < 0 ? -1 : timegm(&tm);
+    return at >= 0 && !__builtin_mul_overflow((int64_t)at, NS_PER_S, ret_wall_ns);
+}

@@ -81,5 +81,8 @@ void clock_print_rfc3339(int64_t wall_ns, char out[CLOCK_RFC3339_MAX]);
 // RFC 3339 date-time with any number of fraction digits (those beyond nanoseconds are dropped) and
 // any offset. ERR_PARSE; ERR_LIMIT for a year outside 1678..2261, which int64_t cannot hold.
 MUST_USE int clock_parse_rfc3339(Slice text, int64_t *ret_wall_ns, Err *e);
+// "Sun, 06 Nov 1994 08:49:37 GMT", IMF-fixdate of RFC 9110, 5.6.7, the only form that is sent
+// today.
+bool clock_parse_http_date(Slice text, int64_t *ret_wall_ns);
 
 #endif

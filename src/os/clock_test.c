@@ -61,6 +61,27 @@ static void test_parse_refuses(void **state)
     }
 }
 
+static void test_http_date(void **state)
+{
+    (void)state;
+    int64_t wall_ns;
+    // RFC 9110, 5.6.7: one instant in its three forms; only the first is taken.
+    assert_true(clock_parse_http_date(SLICE("Sun, 06 Nov 1994 08:49:37 GMT"), &wall_ns));
+    assert_int_equal(wall_ns, INT64_C(784111777) * NS_PER_S);
+    static const char *const refused[] = {
+        "",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+        "Sun, 06 Nov 1994 08:49:37 CET",
+        "Sun, 06 Now 1994 08:49:37 GMT",
+        "Sun, xx Nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 08:49:37 GMT ",
+    };
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        assert_false(clock_parse_http_date(slice_from_cstr(refused[i]), &wall_ns));
+    }
+}
+
 static void test_print(void **state)
 {
     (void)state;
@@ -106,6 +127,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse),
         cmocka_unit_test(test_parse_refuses),
+        cmocka_unit_test(test_http_date),
         cmocka_unit_test(test_print),
         cmocka_unit_test(test_manual),
         cmocka_unit_test(test_deadline_saturates),

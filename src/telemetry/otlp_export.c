@@ -131,34 +131,6 @@ bool otlp_take(OtlpExporter *x, int64_t now_ns, OtlpRequest *ret_request)
     return true;
 }
 
-// IMF-fixdate, "Sun, 06 Nov 1994 08:49:37 GMT": columns are fixed.
-static bool parse_http_date(Slice text, int64_t *ret_wall_ns)
-{
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    int64_t day, year, hour, minute, second, month = -1;
-    if (text.len != 29 || !slice_ends_with(text, SLICE(" GMT")) ||
-        slice_to_i64(slice_sub(text, 5, 2), &day) != 0 ||
-        slice_to_i64(slice_sub(text, 12, 4), &year) != 0 ||
-        slice_to_i64(slice_sub(text, 17, 2), &hour) != 0 ||
-        slice_to_i64(slice_sub(text, 20, 2), &minute) != 0 ||
-        slice_to_i64(slice_sub(text, 23, 2), &second) != 0) {
-        return false;
-    }
-    for (int i = 0; i < 12; i++) {
-        if (memcmp(text.ptr + 8, months + 3 * (size_t)i, 3) == 0) {
-            month = i;
-        }
-    }
-    struct tm tm = {.tm_mday = (int)day,
-                    .tm_mon = (int)month,
-                    .tm_year = (int)year - 1900,
-                    .tm_hour = (int)hour,
-                    .tm_min = (int)minute,
-                    .tm_sec = (int)second};
-    time_t at = month < 0 ? -1 : timegm(&tm);
-    return at >= 0 && !__builtin_mul_overflow((int64_t)at, NS_PER_S, ret_wall_ns);
-}
-
 int64_t otlp_retry_after_ns(Slice text, int64_t wall_ns)
 {
     int64_t seconds, at_ns, wait_ns;
@@ -168,7 +140,7 @@ int64_t otlp_retry_after_ns(Slice text, int64_t wall_ns)
             return -1;
         }
         wait_ns = seconds > RETRY_AFTER_MAX_NS / NS_PER_S ? RETRY_AFTER_MAX_NS : seconds * NS_PER_S;
-    } else if (parse_http_date(text, &at_ns)) {
+    } else if (clock_parse_http_date(text, &at_ns)) {
         wait_ns = at_ns > wall_ns ? at_ns - wall_ns : 0;
     } else {
         return -1;
