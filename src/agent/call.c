@@ -288,6 +288,19 @@ static void wait_abandon(Shard *shard, CallWait *wait)
     job_cancel(shard, job, CANCEL_ABANDONED);
 }
 
+void context_leave_call(AgentContext *ctx, AgentCall *call)
+{
+    CallWait *wait = call->wait;
+    if (wait) {
+        assert(wait->job);                  // an attempt is of this shard
+        wait->job->reply.kind = REPLY_NONE; // but not abandoned: it must not hear of it
+        call->wait = NULL;
+        call->done = true;
+        wait_give(ctx->shard, wait);
+    }
+    agent_result_done(&call->result);
+}
+
 void context_drop_calls(AgentContext *ctx)
 {
     while (ctx->waits) {
@@ -368,7 +381,8 @@ int agent_call_start(AgentContext *ctx, const EventSpec *spec, const AgentCallOp
     return start_call(ctx, &d, delivery_shard(ctx->shard->runner, &d), options, call, e);
 }
 
-void context_spawn_attempt(AgentContext *ctx, const State *begin, unsigned attempt, AgentCall *call)
+void context_spawn_attempt(AgentContext *ctx, const State *begin, unsigned attempt,
+                           int64_t deadline_ns, AgentCall *call)
 {
     Shard *shard = ctx->shard;
     const Job *from = ctx->job;
@@ -385,9 +399,10 @@ void context_spawn_attempt(AgentContext *ctx, const State *begin, unsigned attem
     job->is_attempt = true;
     job->attempt = attempt;
     job->level = LEVEL_CALL;
+    job->event.deadline_ns = deadline_ns;
     wait->job = job;
     wait->shard = shard->index;
-    wait->deadline_ns = job->event.deadline_ns;
+    wait->deadline_ns = deadline_ns;
     // It is over the mailbox's bound: the event it belongs to was let in before.
     (void)counter_add(def_depth(from->slot->def, shard->index), 1);
     slot_put(shard, from->slot, job);

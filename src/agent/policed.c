@@ -154,6 +154,16 @@ static void complete(PolicedRun *run, const CallAction *action)
     }
 }
 
+// Its answer is of no use. Whether it hears of that is a policy of its own.
+static void drop_attempt(PolicedRun *run, Attempt *attempt)
+{
+    if (run->policed->block->p[P_CANCEL_PROPAGATE].boolean) {
+        agent_call_drop(run->ctx, &attempt->call);
+    } else {
+        context_leave_call(run->ctx, &attempt->call);
+    }
+}
+
 static void cancel_attempt(PolicedRun *run, uint32_t number)
 {
     if (run->inline_live) {
@@ -167,7 +177,7 @@ static void cancel_attempt(PolicedRun *run, uint32_t number)
     for (size_t i = 0; i < run->attempt_count; i++) {
         if (run->attempts[i].live && run->attempts[i].number == number) {
             run->attempts[i].live = false;
-            agent_call_drop(run->ctx, &run->attempts[i].call);
+            drop_attempt(run, &run->attempts[i]);
         }
     }
 }
@@ -262,6 +272,13 @@ static void attempt_done(PolicedRun *run, uint32_t number, int code, int64_t now
     step(run, &event, now_ns);
 }
 
+// An attempt of its own job: because there may be two, or because it may outlive this one.
+static bool runs_apart(const PolicedRun *run)
+{
+    const PolicyBlock *block = run->policed->block;
+    return (block->active & ACTIVE_HEDGE) || !block->p[P_CANCEL_PROPAGATE].boolean;
+}
+
 // ---- attempts on this fiber
 
 static void reset_answer(AgentContext *ctx)
@@ -289,6 +306,9 @@ static void begin_attempt(PolicedRun *run)
 static void run_inline(PolicedRun *run, int64_t now_ns)
 {
     uint32_t number = run->start_number;
+    if (!context_host(run->ctx)->has_place) {
+        context_take_place(run->ctx, false);
+    }
     begin_attempt(run);
     run->inline_live = true;
     worker_watch(run->ctx->worker);
@@ -327,7 +347,9 @@ static void spawn_attempt(PolicedRun *run)
     if (run->start_number > 0) {
         counter_own_add(&shard->counts.retries, 1);
     }
-    context_spawn_attempt(ctx, &run->begin, attempt->number + 1, &attempt->call);
+    bool hears = run->policed->block->p[P_CANCEL_PROPAGATE].boolean;
+    int64_t deadline = hears ? ctx->job->event.deadline_ns : NEVER_NS;
+    context_spawn_attempt(ctx, &run->begin, attempt->number + 1, deadline, &attempt->call);
 }
 
 static bool report_finished(PolicedRun *run)
@@ -381,7 +403,9 @@ static void wait(PolicedRun *run)
             run->attempts[i].call.wait->fiber = NULL;
         }
     }
-    context_take_place(ctx, false);
+    if (!runs_apart(run)) { // else an orphan may have the last place, and nothing here needs one
+        context_take_place(ctx, false);
+    }
     int64_t now = shard_now(run->policed->shard);
     if (rc == ERR_TIMEOUT) {
         run->timer_ns = NEVER_NS; // it fires once
@@ -393,12 +417,11 @@ static void wait(PolicedRun *run)
 
 static void drive(PolicedRun *run, int64_t now_ns)
 {
-    bool hedged = (run->policed->block->active & ACTIVE_HEDGE) != 0;
     while (!run->completed) {
         CancelCause cause = run->ctx->cause;
         if (cause != CANCEL_NONE && cause != CANCEL_ATTEMPT) {
             step(run, &(CallEvent){.kind = CALL_CANCEL, .slot = CACHE_NONE}, now_ns);
-        } else if (run->start_pending && hedged) {
+        } else if (run->start_pending && runs_apart(run)) {
             spawn_attempt(run);
         } else if (run->start_pending) {
             run_inline(run, now_ns);
@@ -500,7 +523,7 @@ int policed_run(AgentContext *ctx, int64_t now_ns)
     drive(&run, now_ns);
     for (size_t i = 0; i < run.attempt_count; i++) {
         if (run.attempts[i].call.wait) {
-            agent_call_drop(ctx, &run.attempts[i].call);
+            drop_attempt(&run, &run.attempts[i]);
         } else {
             agent_result_done(&run.attempts[i].call.result);
         }

@@ -16,12 +16,14 @@ typedef struct Script {
     int runs;
     int cancelled;
     int alive, alive_max;
+    int64_t deadline_ns; // that the last run saw
 } Script;
 
 static int scripted(AgentContext *ctx, const Event *event, State *state)
 {
     Script *s = agent_self(ctx);
     int run = s->runs++;
+    s->deadline_ns = agent_deadline(ctx);
     int64_t sleep_ns = run == 0 ? s->first_sleep_ns : s->sleep_ns;
     s->alive++;
     s->alive_max = s->alive > s->alive_max ? s->alive : s->alive_max;
@@ -467,6 +469,140 @@ static void test_an_edge_has_policies_of_its_own(void **unused)
     world_close(&w);
 }
 
+static void drain(World *w)
+{
+    while (runner_step(w->runner)) {
+    }
+}
+
+// cancel.propagate: an attempt that is given up goes on or does not, and what the caller sees is
+// the same either way.
+static void test_attempts_that_are_not_told(void **unused)
+{
+    (void)unused;
+    for (int told = 0; told < 2; told++) {
+        World w;
+        world_init(&w);
+        w.values[P_CANCEL_PROPAGATE].boolean = told;
+        w.values[P_TIMEOUT_ATTEMPT].integer = 5 * NS_PER_MS;
+        w.values[P_RETRY_ATTEMPTS].integer = 2;
+        w.values[P_RETRY_BACKOFF].integer = NS_PER_MS;
+        w.script.first_sleep_ns = 40 * NS_PER_MS;
+        w.script.sleep_ns = 2 * NS_PER_MS;
+        open_started(&w);
+        int64_t before = w.clock.now_ns;
+        assert_int_equal(call(&w, "run 1, attempt 2"), 0);
+        assert_int_equal((w.clock.now_ns - before) / NS_PER_MS, 5 + 1 + 2);
+        assert_int_equal(w.script.alive, told ? 0 : 1);
+        drain(&w);
+        assert_int_equal(w.script.cancelled, told);
+        assert_int_equal(w.script.alive, 0);
+        assert_true(((w.clock.now_ns - before) / NS_PER_MS == 40) == !told);
+        assert_int_equal(runner_counts(w.runner).handled, 1); // an orphan is no event
+        world_close(&w);
+    }
+}
+
+// The caller's deadline ends its wait and nothing else; it is not handed down either. What the
+// orphan streams, answers or calls goes nowhere and does no harm.
+static void test_a_deadline_that_is_not_handed_down(void **unused)
+{
+    (void)unused;
+    for (int told = 0; told < 2; told++) {
+        World w;
+        world_init(&w);
+        w.values[P_CANCEL_PROPAGATE].boolean = told;
+        w.script.first_sleep_ns = 40 * NS_PER_MS;
+        open_started(&w);
+        AgentResult result;
+        int64_t deadline = w.clock.now_ns + 5 * NS_PER_MS;
+        EventSpec spec = {.target = SLICE("agent"), .deadline_ns = deadline};
+        assert_int_equal(runner_call(w.runner, &spec, NULL, &result, NULL), ERR_TIMEOUT);
+        agent_result_done(&result);
+        assert_int_equal(w.clock.now_ns, deadline);
+        drain(&w);
+        assert_true(w.script.deadline_ns == (told ? deadline : NEVER_NS));
+        assert_int_equal(w.script.cancelled, told);
+        assert_int_equal(w.script.alive, 0);
+        world_close(&w);
+    }
+}
+
+// On an edge: the callee goes on with all that it began, retries of its own included.
+static void test_an_edge_that_does_not_tell(void **unused)
+{
+    (void)unused;
+    static const int codes[] = {ERR_IO};
+    World w;
+    world_init(&w);
+    w.values[P_RETRY_ATTEMPTS].integer = 2;
+    w.values[P_RETRY_BACKOFF].integer = NS_PER_MS;
+    w.script.codes = codes;
+    w.script.code_count = 1;
+    w.script.first_sleep_ns = w.script.sleep_ns = 10 * NS_PER_MS;
+    world_open(&w);
+    AgentSpec spec = {.name = SLICE("caller"), .run = call_agent};
+    AgentId caller;
+    assert_int_equal(runner_register(w.runner, &spec, &caller, NULL), 0);
+    ParamValue values[POLICY_PARAM_COUNT];
+    policy_defaults(values);
+    values[P_TIMEOUT_CALL].integer = 5 * NS_PER_MS;
+    values[P_CANCEL_PROPAGATE].boolean = false;
+    assert_int_equal(runner_edge(w.runner, caller, w.agent, values, NULL, NULL), 0);
+    assert_int_equal(runner_start(w.runner, NULL), 0);
+    EventSpec event = {.target = SLICE("caller")};
+    AgentResult result;
+    int64_t before = w.clock.now_ns;
+    assert_int_equal(runner_call(w.runner, &event, NULL, &result, NULL), ERR_TIMEOUT);
+    agent_result_done(&result);
+    assert_int_equal((w.clock.now_ns - before) / NS_PER_MS, 5);
+    drain(&w);
+    assert_int_equal((w.clock.now_ns - before) / NS_PER_MS, 10 + 1 + 10);
+    assert_int_equal(w.script.runs, 2);
+    assert_int_equal(w.script.cancelled, 0);
+    world_close(&w);
+}
+
+// Stopping ends orphans, one that still waits for a worker too.
+static void test_stopping_with_orphans(void **unused)
+{
+    (void)unused;
+    World w;
+    world_init(&w);
+    w.values[P_CANCEL_PROPAGATE].boolean = false;
+    w.values[P_TIMEOUT_CALL].integer = 5 * NS_PER_MS;
+    w.values[P_HEDGE_MAX].integer = 1;
+    w.values[P_HEDGE_DELAY].integer = 2 * NS_PER_MS;
+    w.values[P_HEDGE_BUDGET].real = 0;
+    w.script.first_sleep_ns = w.script.sleep_ns = 100 * NS_PER_S;
+    clock_manual_init(&w.clock, 1000 * NS_PER_S, 0);
+    RunnerOptions options = {.shards = 1, .manual = &w.clock};
+    assert_int_equal(runner_create(&options, &w.runner, NULL), 0);
+    AgentSpec spec = {.name = SLICE("agent"),
+                      .run = scripted,
+                      .self = &w.script,
+                      .worker_limit = 1,
+                      .policies = w.values};
+    assert_int_equal(runner_register(w.runner, &spec, NULL, NULL), 0);
+    assert_int_equal(runner_start(w.runner, NULL), 0);
+    char data[2 * EVENT_INLINE_BYTES]; // bytes that somebody has to free
+    memset(data, 'x', sizeof data);
+    AgentResult result;
+    EventSpec event = {.target = SLICE("agent"), .data = {data, sizeof data}};
+    int64_t before = w.clock.now_ns;
+    assert_int_equal(runner_call(w.runner, &event, NULL, &result, NULL), ERR_TIMEOUT);
+    agent_result_done(&result);
+    // The orphan has the only place, and its caller hears of the timeout nevertheless.
+    assert_int_equal((w.clock.now_ns - before) / NS_PER_MS, 5);
+    assert_int_equal(runner_counts(w.runner).in_flight, 0);
+    assert_int_equal(w.script.alive, 1);
+    assert_int_equal(w.script.runs, 1);
+    (void)runner_stop(w.runner, NS_PER_MS);
+    runner_destroy(w.runner);
+    assert_int_equal(w.script.alive, 0);
+    assert_int_equal(w.script.runs, 1);
+}
+
 static void test_autoscaling(void **unused)
 {
     (void)unused;
@@ -548,6 +684,10 @@ int main(void)
         cmocka_unit_test(test_a_change_while_calls_wait),
         cmocka_unit_test(test_policies_for_an_agent_that_had_none),
         cmocka_unit_test(test_an_edge_has_policies_of_its_own),
+        cmocka_unit_test(test_attempts_that_are_not_told),
+        cmocka_unit_test(test_a_deadline_that_is_not_handed_down),
+        cmocka_unit_test(test_an_edge_that_does_not_tell),
+        cmocka_unit_test(test_stopping_with_orphans),
         cmocka_unit_test(test_autoscaling),
         cmocka_unit_test(test_stopping_in_a_pause),
         cmocka_unit_test(test_steady_state_grows_nothing),

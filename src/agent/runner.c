@@ -678,6 +678,9 @@ size_t runner_stop(Runner *runner, int64_t drain_ns)
             (void)wait_idle(runner, clock_deadline(runner_now(runner), NS_PER_MS));
         }
     }
+    if (!runner->failed_start) { // attempts that nobody waits for are no events in flight
+        runner_on_shards(runner, shard_cancel_all, NULL);
+    }
     flag_set(&runner->ending);
     join_threads(runner);
     return cancelled;

@@ -414,7 +414,9 @@ void context_leave_place(AgentContext *ctx, bool root);
 void context_take_place(AgentContext *ctx, bool root);
 // A job that runs the context's event once more beside it.
 void context_spawn_attempt(AgentContext *ctx, const State *begin, unsigned attempt,
-                           AgentCall *call);
+                           int64_t deadline_ns, AgentCall *call);
+// Drops such a job's answer, and the job goes on: it is not told.
+void context_leave_call(AgentContext *ctx, AgentCall *call);
 // agent_stream from where nothing may park.
 void context_stream_now(AgentContext *ctx, Slice chunk);
 MUST_USE int context_send(AgentContext *ctx, unsigned to, const Delivery *d);

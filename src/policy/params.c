@@ -41,6 +41,9 @@ const Param POLICY_PARAMS[POLICY_PARAM_COUNT] = {
         DURATION("call", 0, DAY_NS, "The whole call, waiting and retries included; 0 for none."),
     [P_TIMEOUT_ATTEMPT] = DURATION("attempt", 0, DAY_NS, "One attempt; 0 for none."),
 
+    [P_CANCEL_PROPAGATE] =
+        FLAG("propagate", true, "The target hears of deadlines and of attempts given up."),
+
     [P_CACHE_TTL] =
         DURATION("ttl", 0, 366 * DAY_NS, "How long an answer is good; 0 turns the cache off."),
     [P_CACHE_MAX_ENTRIES] =
@@ -202,6 +205,7 @@ const Param POLICY_PARAMS[POLICY_PARAM_COUNT] = {
     }
 const ParamTable POLICY_TABLES[POLICY_OWNERS] = {
     TABLE("timeout", P_TIMEOUT_CALL, P_TIMEOUT_ATTEMPT),
+    TABLE("cancel", P_CANCEL_PROPAGATE, P_CANCEL_PROPAGATE),
     TABLE("cache", P_CACHE_TTL, P_CACHE_SINGLE_FLIGHT),
     TABLE("rate", P_RATE_KIND, P_RATE_HOLD_ON_THROTTLE),
     TABLE("shed", P_SHED_QUEUE_DELAY, P_SHED_THROTTLE_WINDOW),

@@ -17,6 +17,7 @@
 typedef enum PolicyParamId {
     P_TIMEOUT_CALL,
     P_TIMEOUT_ATTEMPT,
+    P_CANCEL_PROPAGATE,
     P_CACHE_TTL,
     P_CACHE_MAX_ENTRIES,
     P_CACHE_MAX_BYTES,
@@ -115,7 +116,7 @@ typedef enum RetryJitter {
 } RetryJitter;
 
 enum {
-    POLICY_OWNERS = 11,
+    POLICY_OWNERS = 12,
     POLICY_PRIORITIES = 8, // 1 is the most important call, 8 the least, 4 one that does not say
     POLICY_PRIORITY_DEFAULT = 4,
     // Ceilings of the parameters that take memory or loops.

@@ -253,7 +253,7 @@ static void serve(Virtual *v, int32_t at)
     Request *r = &v->requests[at];
     v->services[r->service].busy++;
     r->state = r->hangs ? HANGING : SERVED;
-    if (!r->hangs) {
+    if (!r->hangs || v->services[r->service].is.hang_ns > 0) {
         push(v, v->now + r->work_ns, EVENT_SERVED, (uint64_t)at, r->life);
     }
 }
@@ -308,6 +308,10 @@ static void draw(const Virtual *v, Request *r)
     double u2 =
         s->latency.kind == DIST_LOGNORMAL ? chance(v->seed, r->task, CHANCE_SERVICE_2, n) : 0;
     r->work_ns = dist_sample(&s->latency, chance(v->seed, r->task, CHANCE_SERVICE, n), u2);
+    if (r->hangs) {
+        r->work_ns = s->hang_ns;
+        r->outcome = CALL_RETRYABLE;
+    }
     if (fault == 4) {
         r->work_ns = (int64_t)((double)r->work_ns * s->slow_factor);
     }
@@ -321,7 +325,8 @@ static void request_begin(Virtual *v, int32_t op_at, const CallAction *a)
     r->op = op_at;
     r->task = op->state.task;
     r->attempt = a->attempt;
-    r->deadline_ns = a->at_ns;
+    bool tells = v->edges[op->edge].block->p[P_CANCEL_PROPAGATE].boolean;
+    r->deadline_ns = tells ? a->at_ns : CALL_NEVER;
     r->service = v->edges[op->edge].service;
     draw(v, r);
     for (int i = 0; i < CALL_LIVE_MAX; i++) {
@@ -354,7 +359,8 @@ static void forget(Op *op, int32_t request)
 
 static void step(Virtual *v, int32_t op_at, const CallEvent *event);
 
-static void request_cancel(Virtual *v, int32_t at)
+// Nobody waits for it any more. `told`: and it knows; else it goes on, its calls with it.
+static void request_cancel(Virtual *v, int32_t at, bool told)
 {
     Request *r = &v->requests[at];
     RequestState state = r->state;
@@ -362,7 +368,7 @@ static void request_cancel(Virtual *v, int32_t at)
     int32_t child = r->child;
     forget(&v->ops[r->op], at);
     r->op = NONE;
-    if ((state == SERVED || state == NESTED) && v->services[service].is.ignores_cancel) {
+    if (!told || ((state == SERVED || state == NESTED) && v->services[service].is.ignores_cancel)) {
         return;
     }
     if (state == WAITING) {
@@ -384,7 +390,8 @@ static void cancel_attempt(Virtual *v, int32_t op_at, uint32_t attempt)
     for (int i = 0; i < CALL_LIVE_MAX; i++) {
         int32_t at = v->ops[op_at].live[i];
         if (at != NONE && v->requests[at].attempt == attempt) {
-            request_cancel(v, at);
+            const PolicyBlock *b = v->edges[v->ops[op_at].edge].block;
+            request_cancel(v, at, b->p[P_CANCEL_PROPAGATE].boolean);
             return;
         }
     }
@@ -537,7 +544,7 @@ static void request_end(Virtual *v, int32_t at)
         forget(&v->ops[r.op], at);
     }
     request_free(v, at);
-    if (r.state == SERVED || r.state == NESTED) {
+    if (r.state == SERVED || r.state == NESTED || r.state == HANGING) {
         server_released(v, r.service);
     }
     if (r.op != NONE) {

@@ -49,6 +49,7 @@ typedef struct VirtualService {
     uint32_t queue_max; // that may wait for a server; one more is throttled. 0: any number
     Dist latency;
     double hang;                                 // never answers
+    int64_t hang_ns;                             // but fails and lets go after this; 0: never
     double fail;                                 // retryable error
     double fatal;                                // error that must not be retried
     double throttle;                             // refused at once, with `retry_after_ns`

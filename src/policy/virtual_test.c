@@ -109,6 +109,7 @@ static void random_service(Rng *r, VirtualService *s)
                          .queue_max = flip(r, 0.5) ? 0 : (uint32_t)rng_between(r, 1, 20),
                          .latency = {(DistKind)rng_below(r, 5), 1e6 * (1 + 9 * rng_double(r)), 1.5},
                          .hang = flip(r, 0.4) ? 0.02 * rng_double(r) : 0,
+                         .hang_ns = NS_PER_SECOND,
                          .fail = flip(r, 0.6) ? 0.4 * rng_double(r) : 0,
                          .fatal = flip(r, 0.3) ? 0.1 * rng_double(r) : 0,
                          .throttle = flip(r, 0.4) ? 0.3 * rng_double(r) : 0,
