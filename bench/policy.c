@@ -107,7 +107,7 @@ static void virtual_world(void)
     Virtual *v = virtual_create(&(VirtualOptions){.seed = 1});
     uint32_t service = virtual_service(
         v, &(VirtualService){
-               .servers = 16, .latency = {DIST_EXPONENTIAL, 5e6, 0}, .fail = 0.02, .hang = 0.001});
+               .servers = 16, .latency = dist_exponential(5e6), .fail = 0.02, .hang = 0.001});
     uint32_t edge = virtual_edge(v, NULL, p, service);
     virtual_arrivals(v, edge, &(VirtualArrivals){.per_second = 2500, .count = 300000});
     double start = now_s();

@@ -11,7 +11,6 @@ typedef enum ChancePurpose {
     CHANCE_BACKOFF,
     CHANCE_SHED,
     CHANCE_SERVICE,
-    CHANCE_SERVICE_2,
     CHANCE_FAULT,
     CHANCE_ARRIVAL,
     CHANCE_PROBE,

@@ -82,21 +82,6 @@ struct Virtual {
     uint32_t ops_open, requests_open;
 };
 
-int64_t dist_sample(const Dist *d, double u1, double u2)
-{
-    double x = d->mean;
-    switch (d->kind) {
-    case DIST_FIXED: break;
-    case DIST_EXPONENTIAL: x = -d->mean * log(1 - u1); break;
-    case DIST_LOGNORMAL:
-        x = d->mean * exp(d->shape * sqrt(-2 * log(1 - u1)) * cos(2 * M_PI * u2));
-        break;
-    case DIST_PARETO: x = d->mean * pow(1 - u1, -1 / d->shape); break;
-    case DIST_UNIFORM: x = 2 * d->mean * u1; break;
-    }
-    return x > 0 ? (int64_t)(x < 0x1p61 ? x : 0x1p61) : 0;
-}
-
 // ---- the world ----
 
 // Room for one more item; new memory is zeroed.
@@ -305,9 +290,7 @@ static void draw(const Virtual *v, Request *r)
                                            CALL_THROTTLED, CALL_SUCCESS,   CALL_SUCCESS};
     r->hangs = fault == 0;
     r->outcome = outcomes[fault];
-    double u2 =
-        s->latency.kind == DIST_LOGNORMAL ? chance(v->seed, r->task, CHANCE_SERVICE_2, n) : 0;
-    r->work_ns = dist_sample(&s->latency, chance(v->seed, r->task, CHANCE_SERVICE, n), u2);
+    r->work_ns = dist_sample(&s->latency, chance(v->seed, r->task, CHANCE_SERVICE, n));
     if (r->hangs) {
         r->work_ns = s->hang_ns;
         r->outcome = CALL_RETRYABLE;

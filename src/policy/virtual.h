@@ -4,7 +4,7 @@
 //
 //     Virtual *v = virtual_create(&(VirtualOptions){.seed = 7});
 //     uint32_t search = virtual_service(v, &(VirtualService){
-//         .servers = 8, .latency = {DIST_LOGNORMAL, 2e6, 0.5}, .fail = 0.01});
+//         .servers = 8, .latency = dist_lognormal(2e6, 0.5), .fail = 0.01});
 //     uint32_t edge = virtual_edge(v, NULL, values, search);
 //     virtual_arrivals(v, edge, &(VirtualArrivals){.per_second = 3000, .count = 100000});
 //     virtual_run(v, INT64_MAX);
@@ -21,25 +21,17 @@
 #define POLICY_VIRTUAL_H
 
 #include "policy/call.h"
+#include "policy/dist.h"
 
 typedef struct Virtual Virtual;
 
-typedef enum DistKind {
-    DIST_FIXED,       // `mean`
-    DIST_EXPONENTIAL, // `mean`
-    DIST_LOGNORMAL,   // median `mean`, `shape` the deviation of the logarithm
-    DIST_PARETO,      // least value `mean`, tail index `shape`
-    DIST_UNIFORM,     // 0 .. 2 `mean`
-} DistKind;
-
-typedef struct Dist {
-    DistKind kind;
-    double mean; // ns
-    double shape;
-} Dist;
-
-// One value for two uniform numbers in [0, 1), ns, never negative.
-int64_t dist_sample(const Dist *d, double u1, double u2);
+// Who is next when a server becomes free.
+typedef enum VirtualDiscipline {
+    VIRTUAL_FIFO,
+    VIRTUAL_LIFO,
+    VIRTUAL_PRIORITY, // the most important, the oldest among equals; no preemption
+    VIRTUAL_SHARING,  // processor sharing: nobody waits, all are slower
+} VirtualDiscipline;
 
 enum { VIRTUAL_DOWNSTREAM_MAX = 4 };
 

@@ -102,22 +102,29 @@ static void random_policy(Rng *r, ParamValue *p)
     }
 }
 
+static Dist random_dist(Rng *r)
+{
+    double mean = 1e6 * (1 + 9 * rng_double(r));
+    const Dist kinds[] = {dist_fixed(mean), dist_exponential(mean), dist_lognormal(mean, 1.5),
+                          dist_pareto(mean, 1.5, INFINITY), dist_uniform(0, 2 * mean)};
+    return kinds[rng_below(r, COUNT_OF(kinds))];
+}
+
 static void random_service(Rng *r, VirtualService *s)
 {
-    *s =
-        (VirtualService){.servers = flip(r, 0.2) ? 0 : (uint32_t)rng_between(r, 1, 12),
-                         .queue_max = flip(r, 0.5) ? 0 : (uint32_t)rng_between(r, 1, 20),
-                         .latency = {(DistKind)rng_below(r, 5), 1e6 * (1 + 9 * rng_double(r)), 1.5},
-                         .hang = flip(r, 0.4) ? 0.02 * rng_double(r) : 0,
-                         .hang_ns = NS_PER_SECOND,
-                         .fail = flip(r, 0.6) ? 0.4 * rng_double(r) : 0,
-                         .fatal = flip(r, 0.3) ? 0.1 * rng_double(r) : 0,
-                         .throttle = flip(r, 0.4) ? 0.3 * rng_double(r) : 0,
-                         .slow = flip(r, 0.5) ? 0.2 * rng_double(r) : 0,
-                         .slow_factor = 20,
-                         .retry_after_ns = flip(r, 0.5) ? rng_between(r, 0, 20) * NS_PER_MS : 0,
-                         .ignores_cancel = flip(r, 0.3),
-                         .answer_bytes = rng_below(r, 30)};
+    *s = (VirtualService){.servers = flip(r, 0.2) ? 0 : (uint32_t)rng_between(r, 1, 12),
+                          .queue_max = flip(r, 0.5) ? 0 : (uint32_t)rng_between(r, 1, 20),
+                          .latency = random_dist(r),
+                          .hang = flip(r, 0.4) ? 0.02 * rng_double(r) : 0,
+                          .hang_ns = NS_PER_SECOND,
+                          .fail = flip(r, 0.6) ? 0.4 * rng_double(r) : 0,
+                          .fatal = flip(r, 0.3) ? 0.1 * rng_double(r) : 0,
+                          .throttle = flip(r, 0.4) ? 0.3 * rng_double(r) : 0,
+                          .slow = flip(r, 0.5) ? 0.2 * rng_double(r) : 0,
+                          .slow_factor = 20,
+                          .retry_after_ns = flip(r, 0.5) ? rng_between(r, 0, 20) * NS_PER_MS : 0,
+                          .ignores_cancel = flip(r, 0.3),
+                          .answer_bytes = rng_below(r, 30)};
 }
 
 static void on_action(void *context, Virtual *v, uint64_t serial, const CallAction *a)
@@ -359,10 +366,9 @@ static void test_limit_is_never_passed(void **state)
         p[P_TIMEOUT_CALL] = whole(100 * NS_PER_MS);
         Virtual *v = virtual_create(
             &(VirtualOptions){.seed = 5, .hooks = {&starts, NULL, limit_holds, change_limit}});
-        uint32_t s = virtual_service(v, &(VirtualService){.servers = 10,
-                                                          .latency = {DIST_EXPONENTIAL, 5e6, 0},
-                                                          .fail = 0.1,
-                                                          .hang = 0.01});
+        uint32_t s = virtual_service(
+            v, &(VirtualService){
+                   .servers = 10, .latency = dist_exponential(5e6), .fail = 0.1, .hang = 0.01});
         uint32_t e = virtual_edge(v, NULL, p, s);
         virtual_arrivals(v, e, &(VirtualArrivals){.per_second = 2500, .count = 3000});
         virtual_tick(v, 10 * NS_PER_MS, 0);
@@ -396,8 +402,8 @@ static void test_queueing_theory(void **state)
         policy_defaults(p);
         Virtual *v = virtual_create(
             &(VirtualOptions){.seed = 11, .hooks = {.context = &sum, .ended = sum_latency}});
-        uint32_t s = virtual_service(v, &(VirtualService){.servers = cases[i].servers,
-                                                          .latency = {DIST_EXPONENTIAL, 1e6, 0}});
+        uint32_t s = virtual_service(
+            v, &(VirtualService){.servers = cases[i].servers, .latency = dist_exponential(1e6)});
         uint32_t e = virtual_edge(v, NULL, p, s);
         virtual_arrivals(v, e,
                          &(VirtualArrivals){.per_second = cases[i].per_second, .count = count});
@@ -421,7 +427,7 @@ static void test_common_random_numbers(void **state)
         p[P_RETRY_ATTEMPTS] = whole(i == 0 ? 1 : 5); // nothing fails, so nothing is retried
         Virtual *v = virtual_create(
             &(VirtualOptions){.seed = 3, .hooks = {.context = &sums[i], .ended = sum_latency}});
-        uint32_t s = virtual_service(v, &(VirtualService){.latency = {DIST_LOGNORMAL, 1e6, 0.7}});
+        uint32_t s = virtual_service(v, &(VirtualService){.latency = dist_lognormal(1e6, 0.7)});
         uint32_t e = virtual_edge(v, NULL, p, s);
         virtual_arrivals(v, e, &(VirtualArrivals){.per_second = 1000, .count = 5000});
         (void)virtual_run(v, INT64_MAX);
