@@ -1,6 +1,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -514,11 +515,370 @@ static void test_published_trees(void **state)
     }
 }
 
+// DNC takes a flow's cross traffic under FIFO as if the flow had not disturbed it. Ours does not by
+// default, so it may only be larger; and arbitrary order may not be better than FIFO.
+static void test_orders_compare(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(NETS); i++) {
+        Net n;
+        net_init(&n, &NETS[i]);
+        Arena *a = arena_create(CALCULUS_ARENA_BYTES);
+        Calculus *c;
+        assert_int_equal(calculus_create(&n.network, a, &c, NULL), 0);
+        for (int f = 0; f < NETS[i].flows; f++) {
+            CalculusBound fifo, published, any, total;
+            CalculusOptions o = {CALCULUS_SEPARATE, CALCULUS_FIFO};
+            assert_int_equal(calculus_bound(c, f, &o, &fifo, NULL), 0);
+            o.as_published_fifo = true;
+            assert_int_equal(calculus_bound(c, f, &o, &published, NULL), 0);
+            o.order = CALCULUS_ARBITRARY;
+            assert_int_equal(calculus_bound(c, f, &o, &any, NULL), 0);
+            o.method = CALCULUS_TOTAL;
+            assert_int_equal(calculus_bound(c, f, &o, &total, NULL), 0);
+            assert_true(fifo.delay >= published.delay - 1e-9);
+            assert_true(any.delay >= fifo.delay - 1e-9);
+            assert_true(!total.delay_bounded || total.delay >= any.delay - 1e-9);
+        }
+        arena_destroy(a);
+    }
+}
+
+// A sample path, in slots: every server rests for its latency when work comes and then serves at
+// its rate, or now and then all that it has; sources send all that their bucket allows, or nothing
+// until a random start. No flow may be delayed beyond its bound.
+enum { PATH_SLOTS = 1200 };
+#define SLOT 0.5
+
+typedef struct PathFlow {
+    double in[PATH_SLOTS], out[PATH_SLOTS]; // cumulative
+} PathFlow;
+
+typedef struct PathServer {
+    double waits[NET_FLOWS][PATH_SLOTS]; // by slot of arrival at this server
+    int oldest;
+    double rest;
+    int rank[NET_FLOWS];
+} PathServer;
+
+typedef struct Path {
+    const NetRow *row;
+    bool fifo;
+    double flush; // probability of serving everything at once
+    PathServer server[NET_SERVERS];
+    PathFlow flow[NET_FLOWS];
+} Path;
+
+static int next_server(const NetRow *row, int flow, int server)
+{
+    for (int i = 0; i + 1 < NET_SERVERS; i++) {
+        if (row->path[flow][i] == server) {
+            return row->path[flow][i + 1];
+        }
+    }
+    return -1;
+}
+
+static void depart(Path *p, int flow, int server, int slot, double amount)
+{
+    int next = next_server(p->row, flow, server);
+    if (next >= 0) {
+        p->server[next].waits[flow][slot] += amount;
+    } else {
+        p->flow[flow].out[slot] += amount;
+    }
+}
+
+static double serve_cell(Path *p, int server, int flow, int cell, int slot, double budget)
+{
+    double *waits = &p->server[server].waits[flow][cell];
+    double amount = fmin(*waits, budget);
+    *waits -= amount;
+    if (amount > 0) {
+        depart(p, flow, server, slot, amount);
+    }
+    return budget - amount;
+}
+
+static void serve(Path *p, int server, int slot, double budget)
+{
+    PathServer *s = &p->server[server];
+    int flows = p->row->flows;
+    // In order: slot by slot, in a slot by rank. Else: rank by rank. Slots before `oldest` are
+    // empty.
+    int outer = p->fifo ? slot + 1 - s->oldest : flows;
+    int inner = p->fifo ? flows : slot + 1 - s->oldest;
+    for (int i = 0; i < outer && budget > 0; i++) {
+        for (int k = 0; k < inner && budget > 0; k++) {
+            int flow = s->rank[p->fifo ? k : i];
+            budget = serve_cell(p, server, flow, s->oldest + (p->fifo ? i : k), slot, budget);
+        }
+    }
+    for (bool empty = true; empty && s->oldest <= slot;) {
+        for (int f = 0; f < flows; f++) {
+            empty = empty && s->waits[f][s->oldest] <= 0;
+        }
+        s->oldest += empty;
+    }
+}
+
+static void run_path(Path *p, const int *order, Rng *r)
+{
+    const NetRow *row = p->row;
+    int start[NET_FLOWS];
+    for (int f = 0; f < row->flows; f++) {
+        start[f] = (int)rng_below(r, 4) == 0 ? 0 : (int)rng_below(r, 200);
+    }
+    for (int s = 0; s < row->servers; s++) {
+        p->server[s].rest = row->server[s][1];
+        for (int f = 0; f < row->flows; f++) {
+            p->server[s].rank[f] = f;
+        }
+        rng_shuffle(r, p->server[s].rank, (size_t)row->flows, sizeof(int));
+    }
+    for (int t = 0; t < PATH_SLOTS; t++) {
+        for (int f = 0; f < row->flows; f++) {
+            // The slot's end at the latest, so that no interval holds more than the bucket allows.
+            double amount = t < start[f]    ? 0
+                            : t == start[f] ? row->bucket[f][1]
+                                            : row->bucket[f][0] * SLOT;
+            p->flow[f].in[t] = (t > 0 ? p->flow[f].in[t - 1] : 0) + amount;
+            p->flow[f].out[t] = t > 0 ? p->flow[f].out[t - 1] : 0;
+            p->server[row->path[f][0]].waits[f][t] += amount;
+        }
+        for (int i = 0; i < row->servers; i++) {
+            int s = order[i];
+            PathServer *server = &p->server[s];
+            bool all = rng_double(r) < p->flush;
+            serve(p, s, t, all ? INFINITY : server->rest > 0 ? 0 : row->server[s][0] * SLOT);
+            server->rest = server->oldest > t ? row->server[s][1] : server->rest - SLOT;
+        }
+    }
+}
+
+static double longest_delay(const PathFlow *f)
+{
+    int worst = 0;
+    for (int t = 0, d = 0; t < PATH_SLOTS; t++) {
+        for (d = t > d ? t : d; d < PATH_SLOTS && f->out[d] < f->in[t] - 1e-6; d++) {
+        }
+        if (d == PATH_SLOTS) {
+            break; // not yet out at the end
+        }
+        worst = d - t > worst ? d - t : worst;
+    }
+    return worst * SLOT;
+}
+
+static void test_sample_paths_stay_below(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *net;
+        int order[4];
+    } rows[] = {{"FF_4S_4F", {2, 0, 1, 3}}, {"TA_3S_3F", {0, 1, 2}}, {"TA_2S_2SC_2F", {0, 1}}};
+    for (uint64_t seed = 1; seed <= 24; seed++) {
+        const NetRow *row = find_net(rows[seed % COUNT_OF(rows)].net);
+        Rng r = rng_stream(seed, SLICE("path"), 0);
+        Path *p = mem_zalloc(sizeof(*p));
+        p->row = row;
+        p->fifo = seed % 2 == 0;
+        p->flush = seed % 5 == 0 ? 0.02 : 0;
+        run_path(p, rows[seed % COUNT_OF(rows)].order, &r);
+        Net n;
+        net_init(&n, row);
+        Arena *a = arena_create(CALCULUS_ARENA_BYTES);
+        Calculus *c;
+        assert_int_equal(calculus_create(&n.network, a, &c, NULL), 0);
+        for (int f = 0; f < row->flows; f++) {
+            double seen = longest_delay(&p->flow[f]);
+            double slack = 2 * SLOT * n.flow[f].path_length; // a slot of rounding at every server
+            for (int m = CALCULUS_TOTAL; m <= (p->fifo ? CALCULUS_SEPARATE : CALCULUS_PMOO); m++) {
+                CalculusOptions o = {(CalculusMethod)m,
+                                     p->fifo ? CALCULUS_FIFO : CALCULUS_ARBITRARY};
+                CalculusBound b;
+                assert_int_equal(calculus_bound(c, f, &o, &b, NULL), 0);
+                if (b.delay_bounded && seen > b.delay + slack) {
+                    fail_msg("seed %d, %s flow %d: delayed %g, method %d promised %g", (int)seed,
+                             row->name, f, seen, m, b.delay);
+                }
+            }
+        }
+        arena_destroy(a);
+        free(p);
+    }
+}
+
+static int create(const NetRow *row, Err *e)
+{
+    Net n;
+    net_init(&n, row);
+    Arena *a = arena_create(CALCULUS_ARENA_BYTES);
+    Calculus *c;
+    int rc = calculus_create(&n.network, a, &c, e);
+    arena_destroy(a);
+    return rc;
+}
+
+static void test_refusals_say_why(void **state)
+{
+    (void)state;
+    static const struct {
+        NetRow row;
+        int code;
+        const char *words;
+    } rows[] = {
+        {{"",
+          3,
+          3,
+          {B10, B10, B10},
+          {{1, 1}, {1, 1}, {1, 1}},
+          {{0, 1, -1}, {1, 2, -1}, {2, 1, -1}}},
+         ERR_UNSUPPORTED,
+         "s1 -> s2 -> s1"},
+        {{"", 1, 1, {B10}, {{1, 1}}, {{0, 0, -1}}}, ERR_UNSUPPORTED, "s0 -> s0"},
+        {{"", 2, 2, {B10, B10}, {{6, 1}, {5, 1}}, {{0, 1, -1}, {1, -1}}},
+         ERR_LIMIT,
+         "server \"s1\" is unstable: its flows bring 11 per unit of time in the long run and it "
+         "serves 10"},
+        {{"", 1, 1, {B10}, {{1, 1}}, {{1, -1}}}, ERR_ARG, "there is no server 1"},
+        {{"", 1, 1, {B10}, {{1, 1}}, {{-1}}}, ERR_ARG, "crosses no server"},
+        {{"", 0, 1, {B10}, {{1, 1}}, {{0, -1}}}, ERR_ARG, "1 to 64 servers, not 0"},
+        {{"", 1, 0, {B10}, {{1, 1}}, {{0, -1}}}, ERR_ARG, "1 to 64 flows, not 0"},
+        {{"", 1, 1, {{2e15, 1}}, {{1, 1}}, {{0, -1}}}, ERR_ARG, "server \"s0\": its service curve"},
+        {{"", 1, 1, {B10}, {{1, 2e15}}, {{0, -1}}}, ERR_ARG, "flow \"f\": its arrival curve"},
+        {{"", 1, 1, {{0, 0}}, {{1, 1}}, {{0, -1}}}, ERR_LIMIT, "it serves 0"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        Err e = {0};
+        assert_int_equal(create(&rows[i].row, &e), rows[i].code);
+        if (strstr(e.text, rows[i].words) == NULL) {
+            fail_msg("\"%s\" does not say \"%s\"", e.text, rows[i].words);
+        }
+    }
+}
+
+static void test_questions_that_have_no_answer(void **state)
+{
+    (void)state;
+    Net n;
+    net_init(&n, find_net("FF_4S_4F"));
+    Arena *a = arena_create(CALCULUS_ARENA_BYTES);
+    Calculus *c;
+    assert_int_equal(calculus_create(&n.network, a, &c, NULL), 0);
+    CalculusBound b;
+    CalculusOptions o = {CALCULUS_PMOO, CALCULUS_FIFO};
+    assert_int_equal(calculus_bound(c, 0, &o, &b, NULL), ERR_UNSUPPORTED);
+    o.order = CALCULUS_ARBITRARY;
+    assert_int_equal(calculus_bound(c, -1, &o, &b, NULL), ERR_ARG);
+    assert_int_equal(calculus_bound(c, 4, &o, &b, NULL), ERR_ARG);
+    double backlog;
+    Err e;
+    assert_int_equal(calculus_tree_backlog(c, 3, &backlog, &e), ERR_UNSUPPORTED);
+    assert_int_equal(calculus_tree_backlog(c, 4, &backlog, &e), ERR_ARG);
+    arena_destroy(a);
+    // An arena that is too small is an ordinary error.
+    a = arena_create(16384);
+    assert_int_equal(calculus_create(&n.network, a, &c, NULL), 0);
+    int refused = 0;
+    for (int f = 0; f < 4; f++) {
+        for (int m = CALCULUS_TOTAL; m <= CALCULUS_PMOO; m++) {
+            o.method = (CalculusMethod)m;
+            int rc = calculus_bound(c, f, &o, &b, &e);
+            assert_true(rc == 0 || rc == ERR_LIMIT);
+            refused += rc != 0;
+        }
+    }
+    assert_true(refused > 0);
+    arena_destroy(a);
+    a = arena_create(4096);
+    assert_int_equal(calculus_create(&n.network, a, &c, &e), ERR_LIMIT);
+    arena_destroy(a);
+}
+
+// The largest network: a tandem of 64 servers with 64 flows, each over the whole of it. One more of
+// either is refused. In arbitrary order every one of them has a bound, and PMOO's has a closed
+// form.
+static void test_largest(void **state)
+{
+    (void)state;
+    static CalculusServer servers[CALCULUS_SERVERS_MAX + 1];
+    static CalculusFlow flows[CALCULUS_FLOWS_MAX + 1];
+    static int path[CALCULUS_SERVERS_MAX + 1];
+    for (int i = 0; i <= CALCULUS_SERVERS_MAX; i++) {
+        servers[i] = (CalculusServer){SLICE_INIT("s"), curve_rate_latency(128, 0.5)};
+        path[i] = i;
+    }
+    for (int i = 0; i <= CALCULUS_FLOWS_MAX; i++) {
+        flows[i] =
+            (CalculusFlow){SLICE_INIT("f"), curve_token_bucket(1, 2), path, CALCULUS_SERVERS_MAX};
+    }
+    CalculusNetwork net = {servers, CALCULUS_SERVERS_MAX, flows, CALCULUS_FLOWS_MAX};
+    Arena *a = arena_create(CALCULUS_ARENA_BYTES);
+    Calculus *c;
+    CalculusBound b;
+    CalculusOptions o = {CALCULUS_PMOO, CALCULUS_ARBITRARY};
+    assert_int_equal(calculus_create(&net, a, &c, NULL), 0);
+    assert_int_equal(calculus_bound(c, 63, &o, &b, NULL), 0);
+    double rate = 128 - 63;
+    double latency = 32 + (63 * 2 + 63 * 32) / rate;
+    assert_true(fabs(b.delay - (latency + 2 / rate)) < 1e-9 * b.delay);
+    o.method = CALCULUS_SEPARATE;
+    assert_int_equal(calculus_bound(c, 63, &o, &b, NULL), 0);
+    net.server_count++;
+    assert_int_equal(calculus_create(&net, a, &c, NULL), ERR_ARG);
+    net.server_count--;
+    net.flow_count++;
+    assert_int_equal(calculus_create(&net, a, &c, NULL), ERR_ARG);
+    arena_destroy(a);
+}
+
+// Curves of several pieces: a limited peak helps every analysis, and a second, faster
+// rate-latency that holds beside the first does, too.
+static void test_pieces_help(void **state)
+{
+    (void)state;
+    Net n;
+    net_init(&n, find_net("FF_4S_3F"));
+    CalculusOptions options[] = {{CALCULUS_TOTAL, CALCULUS_FIFO},
+                                 {CALCULUS_SEPARATE, CALCULUS_FIFO},
+                                 {CALCULUS_SEPARATE, CALCULUS_ARBITRARY},
+                                 {CALCULUS_PMOO, CALCULUS_ARBITRARY}};
+    for (size_t k = 0; k < COUNT_OF(options); k++) {
+        double last = INFINITY;
+        for (int step = 0; step < 3; step++) {
+            net_init(&n, find_net("FF_4S_3F"));
+            Curve peak = curve_token_bucket(12, 1);
+            Curve fast = curve_rate_latency(30, 22);
+            for (int f = 0; step > 0 && f < 3; f++) {
+                n.flow[f].arrival = curve_arrival_min(&n.flow[f].arrival, &peak);
+            }
+            for (int s = 0; step > 1 && s < 4; s++) {
+                n.server[s].service = curve_service_max(&n.server[s].service, &fast);
+            }
+            Arena *a = arena_create(CALCULUS_ARENA_BYTES);
+            Calculus *c;
+            CalculusBound b;
+            assert_int_equal(calculus_create(&n.network, a, &c, NULL), 0);
+            assert_int_equal(calculus_bound(c, 1, &options[k], &b, NULL), 0);
+            assert_true(b.delay_bounded && b.delay < last);
+            last = b.delay;
+            arena_destroy(a);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_published_bounds),
         cmocka_unit_test(test_published_trees),
+        cmocka_unit_test(test_orders_compare),
+        cmocka_unit_test(test_sample_paths_stay_below),
+        cmocka_unit_test(test_refusals_say_why),
+        cmocka_unit_test(test_questions_that_have_no_answer),
+        cmocka_unit_test(test_largest),
+        cmocka_unit_test(test_pieces_help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
