@@ -63,6 +63,7 @@ typedef struct AgentSpec {
     OverflowRule overflow;
     uint32_t mailbox_max;  // events waiting; 0: the runner's event_buffer
     uint32_t worker_limit; // activations at once in all shards; 0: the runner's worker_limit
+    bool keeps_place;      // also while it waits for other agents: then a circle of calls may lock
     // Of OVERFLOW_DEAD_LETTER: who gets what did not fit, copied; empty: the runner's dead-letter
     // agent, who also gets what failed. Known when the runner starts.
     Slice dead_letter;
@@ -82,6 +83,10 @@ unsigned agent_attempt(const AgentContext *ctx);  // 1 at first, more when a pol
 int64_t agent_now(const AgentContext *ctx);       // of the shard's clock
 int64_t agent_deadline(const AgentContext *ctx);  // of the event; NEVER_NS without one
 bool agent_is_cancelled(const AgentContext *ctx); // for handlers that compute for long
+// Does anybody still wait for the answer? False when it is cancelled, and for an orphan: the work
+// of a call that its caller, or one further up, gave up without saying so (`cancel.propagate` off).
+// Work for an event that nobody was to answer is wanted. Callers on other shards count as waiting.
+bool agent_is_wanted(const AgentContext *ctx);
 // Memory that lives until the handler returns. Made on first use and kept by the shard.
 Arena *agent_arena(AgentContext *ctx);
 
@@ -125,8 +130,9 @@ typedef struct AgentCallOptions {
 
 // Emits and waits. The deadline is the earlier of the spec's and the handler's own. Returns the
 // callee's code (also in the result), or why it could not be called. While it waits the caller's
-// place under its agent's worker_limit is free for others, so agents that call each other in a
-// circle cannot lock each other out; a circle ends with ERR_LIMIT at call_depth_max.
+// place under its agent's worker_limit is free for others (unless the agent keeps_place), so agents
+// that call each other in a circle cannot lock each other out; a circle ends with ERR_LIMIT at
+// call_depth_max.
 MUST_USE int agent_call(AgentContext *ctx, const EventSpec *spec, const AgentCallOptions *options,
                         AgentResult *ret_result, Err *e);
 

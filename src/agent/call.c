@@ -39,9 +39,22 @@ void context_leave_place(AgentContext *ctx, bool root)
 void context_take_place(AgentContext *ctx, bool root)
 {
     // Without a place only a cancelled handler goes on, and that only to unwind.
-    context_host(ctx)->has_place = slot_return(ctx->shard, ctx->job->slot);
+    AgentContext *host = context_host(ctx);
+    if (!host->has_place) {
+        host->has_place = slot_return(ctx->shard, ctx->job->slot);
+    }
     if (root && ctx->job->level != LEVEL_CALL) {
         ctx->shard->roots_running++;
+    }
+}
+
+// Before a wait for other agents.
+static void leave_place_for_others(AgentContext *ctx)
+{
+    if (ctx->job->slot->def->keeps_place) {
+        worker_hand_over(ctx->worker);
+    } else {
+        context_leave_place(ctx, false);
     }
 }
 
@@ -424,7 +437,7 @@ int agent_call_wait(AgentContext *ctx, AgentCall *call)
         return call->result.code;
     }
     assert(call->wait && call->wait->ctx == ctx);
-    context_leave_place(ctx, false);
+    leave_place_for_others(ctx);
     int rc = 0;
     while (rc == 0 && !call->done) {
         call->wait->fiber = ctx->worker->fiber;
@@ -472,7 +485,7 @@ int agent_call_wait_any(AgentContext *ctx, AgentCall *const *calls, size_t count
     if (done || which < 0) {
         return which;
     }
-    context_leave_place(ctx, false);
+    leave_place_for_others(ctx);
     set_waiter(calls, count, ctx->worker->fiber);
     int rc = 0;
     while (rc == 0 && !done) {
@@ -538,7 +551,9 @@ int agent_call(AgentContext *ctx, const EventSpec *spec, const AgentCallOptions 
     AgentCall call;
     if (rc == 0 && to == ctx->shard->index) {
         Slot *slot = slot_of(ctx->shard, d.def->id);
-        release_place(ctx); // the callee may be this very agent
+        if (!ctx->job->slot->def->keeps_place) {
+            release_place(ctx); // the callee may be this very agent
+        }
         if (may_run_here(ctx, slot)) {
             call_here(ctx, &d, slot, options, ret_result);
             rc = ret_result->code;

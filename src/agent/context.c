@@ -52,6 +52,29 @@ bool agent_is_cancelled(const AgentContext *ctx)
     return context_is_cancelled(ctx) || shard_now(ctx->shard) >= agent_deadline(ctx);
 }
 
+bool agent_is_wanted(const AgentContext *ctx)
+{
+    if (context_is_cancelled(ctx)) {
+        return false;
+    }
+    while (ctx) {
+        const Job *job = ctx->job;
+        switch (job->reply.kind) {
+        case REPLY_NONE: return job->level != LEVEL_CALL && !job->is_attempt;
+        case REPLY_LOCAL:
+            if (!job->reply.wait->call) {
+                return false;
+            }
+            ctx = job->reply.wait->ctx;
+            break;
+        case REPLY_INLINE: ctx = ctx->outer; break;
+        case REPLY_REMOTE:
+        case REPLY_DONE: return true;
+        }
+    }
+    return true;
+}
+
 Arena *agent_arena(AgentContext *ctx)
 {
     Shard *shard = ctx->shard;

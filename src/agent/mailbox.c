@@ -59,6 +59,16 @@ static uint32_t share(uint32_t total, unsigned index, unsigned count)
     return total / count + (index < total % count);
 }
 
+static uint32_t places_of(const Shard *shard, const AgentDef *def)
+{
+    if (def->worker_limit == 0) {
+        return UINT32_MAX;
+    }
+    // Placed by agent all places are here; by session its shards share them.
+    bool here = def->placement == PLACE_BY_AGENT;
+    return here ? def->worker_limit : share(def->worker_limit, shard->index, def->spread);
+}
+
 Slot *slot_of(Shard *shard, AgentId id)
 {
     Slot *slot = shard->slots[id];
@@ -69,13 +79,7 @@ Slot *slot_of(Shard *shard, AgentId id)
     AgentDef *def = shard->runner->agents[id];
     slot->def = def;
     slot->level = -1;
-    slot->limit = UINT32_MAX;
-    if (def->worker_limit > 0) {
-        // Placed by agent all places are here; by session its shards share them.
-        bool here = def->placement == PLACE_BY_AGENT;
-        slot->limit =
-            here ? def->worker_limit : share(def->worker_limit, shard->index, def->spread);
-    }
+    slot->limit = places_of(shard, def);
     slot->all_next = shard->all_slots;
     shard->all_slots = slot;
     shard->slots[id] = slot;
@@ -184,11 +188,13 @@ Job *shard_next_job(Shard *shard)
 
 void slot_release(Shard *shard, Slot *slot)
 {
-    // Who was here before goes on before anything new begins.
-    if (slot->returned.first && fiber_queue_wake_one(&slot->returned)) {
+    assert(slot->running > 0);
+    // Who was here before goes on before anything new begins; neither does when there are fewer
+    // places now than are taken.
+    bool free = slot->running <= slot->limit;
+    if (free && slot->returned.first && fiber_queue_wake_one(&slot->returned)) {
         return;
     }
-    assert(slot->running > 0);
     slot->running--;
     if (slot->queued > 0) {
         file(shard, slot);
@@ -202,6 +208,11 @@ void slot_set_limit(Shard *shard, Slot *slot, uint32_t limit)
         slot->running++;
     }
     file(shard, slot);
+}
+
+void slot_places_changed(Shard *shard, Slot *slot)
+{
+    slot_set_limit(shard, slot, places_of(shard, slot->def));
 }
 
 bool slot_return(Shard *shard, Slot *slot)

@@ -17,6 +17,7 @@ typedef struct Script {
     int cancelled;
     int alive, alive_max;
     int64_t deadline_ns; // that the last run saw
+    int unwanted;        // runs that ended when nobody waited for them any more
 } Script;
 
 static int scripted(AgentContext *ctx, const Event *event, State *state)
@@ -29,6 +30,7 @@ static int scripted(AgentContext *ctx, const Event *event, State *state)
     s->alive_max = s->alive > s->alive_max ? s->alive : s->alive_max;
     int rc = sleep_ns > 0 ? agent_sleep(ctx, sleep_ns) : 0;
     s->alive--;
+    s->unwanted += !agent_is_wanted(ctx);
     if (rc != 0) {
         s->cancelled++;
         return rc;
@@ -496,6 +498,7 @@ static void test_attempts_that_are_not_told(void **unused)
         assert_int_equal(w.script.alive, told ? 0 : 1);
         drain(&w);
         assert_int_equal(w.script.cancelled, told);
+        assert_int_equal(w.script.unwanted, 1); // the second run was wanted
         assert_int_equal(w.script.alive, 0);
         assert_true(((w.clock.now_ns - before) / NS_PER_MS == 40) == !told);
         assert_int_equal(runner_counts(w.runner).handled, 1); // an orphan is no event
@@ -560,6 +563,7 @@ static void test_an_edge_that_does_not_tell(void **unused)
     assert_int_equal((w.clock.now_ns - before) / NS_PER_MS, 10 + 1 + 10);
     assert_int_equal(w.script.runs, 2);
     assert_int_equal(w.script.cancelled, 0);
+    assert_int_equal(w.script.unwanted, 2); // though the agent's own policy waits for both
     world_close(&w);
 }
 

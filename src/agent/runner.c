@@ -132,6 +132,7 @@ int runner_register(Runner *runner, const AgentSpec *spec, AgentId *ret_id, Err 
     def->overflow = spec->overflow;
     def->mailbox_max = spec->mailbox_max ? spec->mailbox_max : o->event_buffer;
     def->worker_limit = spec->worker_limit ? spec->worker_limit : o->worker_limit;
+    def->keeps_place = spec->keeps_place;
     def->spread = runner->shard_count;
     if (def->worker_limit > 0 && def->worker_limit < def->spread) {
         def->spread = def->worker_limit; // the others would have no place
@@ -335,6 +336,35 @@ int runner_set_policy(Runner *runner, AgentId id, PolicyParamId param, ParamValu
     PolicyChange change = {.id = id, .param = param, .value = value, .e = e};
     runner_on_shards(runner, change_policy, &change);
     return change.rc;
+}
+
+typedef struct PlacesChange {
+    AgentId id;
+    uint32_t workers;
+} PlacesChange;
+
+static void change_places(Shard *shard, void *arg)
+{
+    const PlacesChange *c = arg;
+    shard->runner->agents[c->id]->worker_limit = c->workers; // equal on every shard
+    slot_places_changed(shard, slot_of(shard, c->id));
+}
+
+int runner_set_workers(Runner *runner, AgentId id, uint32_t workers, Err *e)
+{
+    if (id >= runner->agent_count || !runner->shards) {
+        return err_set(e, ERR_ARG, "workers change on agents of a runner that was started");
+    }
+    const AgentDef *def = runner->agents[id];
+    if (def->forwards_to != AGENT_NONE) {
+        return err_set(e, ERR_ARG, "\"%s\" is an edge and has no workers", def->name);
+    }
+    if (workers > 0 && workers < def->spread) {
+        return err_set(e, ERR_ARG, "\"%s\" runs on %u shards and needs a worker on each", def->name,
+                       def->spread);
+    }
+    runner_on_shards(runner, change_places, &(PlacesChange){id, workers});
+    return 0;
 }
 
 // ---- start

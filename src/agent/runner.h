@@ -75,6 +75,9 @@ MUST_USE int runner_edge(Runner *runner, AgentId from, AgentId to, const ParamVa
 // policy_set. An agent that had no policies gets them. Not from a handler.
 MUST_USE int runner_set_policy(Runner *runner, AgentId id, PolicyParamId param, ParamValue value,
                                Err *e);
+// Changes an agent's worker_limit while it runs; 0: no limit. More places are taken at once; fewer
+// by and by, as handlers return. ERR_ARG. Not from a handler.
+MUST_USE int runner_set_workers(Runner *runner, AgentId id, uint32_t workers, Err *e);
 AgentId runner_find(const Runner *runner, Slice name); // AGENT_NONE when there is none
 size_t runner_agent_count(const Runner *runner);
 Slice runner_agent_name(const Runner *runner, AgentId id);

@@ -65,6 +65,7 @@ typedef struct AgentDef {
     AgentId dead_letter;    // for what does not fit, once started; or AGENT_NONE
     uint32_t mailbox_max;
     uint32_t worker_limit; // 0: none
+    bool keeps_place;
     uint32_t spread;       // shards that may run it
     uint32_t home;         // shard
     const void *policies;  // ParamValue[POLICY_PARAM_COUNT], or NULL
@@ -345,6 +346,7 @@ Job *shard_next_job(Shard *shard);
 bool shard_has_job(const Shard *shard); // that may start
 void slot_release(Shard *shard, Slot *slot);
 void slot_set_limit(Shard *shard, Slot *slot, uint32_t limit);
+void slot_places_changed(Shard *shard, Slot *slot); // its agent's worker_limit is another
 // Parks until there is a place. False: cancelled before there was.
 bool slot_return(Shard *shard, Slot *slot);
 // Fails every waiting job whose deadline is not after `now`; all of them with `all`.

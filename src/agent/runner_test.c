@@ -575,6 +575,71 @@ static void test_worker_limit(void **unused)
     }
 }
 
+// Six events of 1 ms; after the first round the number of workers changes.
+static void test_workers_change_while_running(void **unused)
+{
+    (void)unused;
+    const struct {
+        uint32_t before, after;
+        int64_t took_ms;
+    } cases[] = {{1, 5, 1 + 1}, {3, 1, 1 + 3}, {2, 0, 1 + 1}, {0, 1, 1}, {2, 4, 1 + 1}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        World w;
+        world_open(&w, (RunnerOptions){0});
+        AgentId id;
+        AgentSpec spec = {
+            .name = SLICE("sleep"), .run = sleep_1ms, .worker_limit = cases[i].before};
+        assert_int_equal(runner_register(w.runner, &spec, &id, NULL), 0);
+        assert_int_equal(runner_set_workers(w.runner, id, 1, NULL), ERR_ARG); // not started
+        start(&w);
+        int64_t began = w.clock.now_ns;
+        for (int n = 0; n < 6; n++) {
+            assert_int_equal(emit(&w, SLICE("sleep"), SLICE("")), 0);
+        }
+        bool changed = false;
+        while (runner_counts(w.runner).in_flight > 0) {
+            assert_true(runner_step(w.runner));
+            if (!changed && w.clock.now_ns - began >= NS_PER_MS / 2) {
+                assert_int_equal(runner_set_workers(w.runner, id, cases[i].after, NULL), 0);
+                changed = true;
+            }
+        }
+        // The timer of the first round has fired before its handlers return, so the new number
+        // holds for the second.
+        assert_int_equal((w.clock.now_ns - began) / NS_PER_MS, cases[i].took_ms);
+        assert_int_equal(runner_counts(w.runner).handled, 6);
+        world_close(&w);
+    }
+}
+
+// A worker that waits for another agent's answer is free for others, or is not.
+static void test_places_during_calls(void **unused)
+{
+    (void)unused;
+    for (int keeps = 0; keeps < 2; keeps++) {
+        World w;
+        Relay relay = {.target = SLICE("sleep")};
+        world_open(&w, (RunnerOptions){0});
+        AgentSpec spec = {.name = SLICE("relay"),
+                          .run = call_on,
+                          .self = &relay,
+                          .worker_limit = 1,
+                          .keeps_place = keeps};
+        assert_int_equal(runner_register(w.runner, &spec, NULL, NULL), 0);
+        add(&w, SLICE("sleep"), sleep_1ms, NULL);
+        start(&w);
+        int64_t before = w.clock.now_ns;
+        for (int n = 0; n < 4; n++) {
+            assert_int_equal(emit(&w, SLICE("relay"), SLICE("")), 0);
+        }
+        while (runner_counts(w.runner).in_flight > 0) {
+            assert_true(runner_step(w.runner));
+        }
+        assert_int_equal((w.clock.now_ns - before) / NS_PER_MS, keeps ? 4 : 1);
+        world_close(&w);
+    }
+}
+
 static void test_max_concurrent_events_does_not_count_calls(void **unused)
 {
     (void)unused;
@@ -1125,6 +1190,8 @@ int main(void)
         cmocka_unit_test(test_a_caller_outlives_its_callees_deadline),
         cmocka_unit_test(test_a_deadline_passes_in_the_mailbox),
         cmocka_unit_test(test_worker_limit),
+        cmocka_unit_test(test_workers_change_while_running),
+        cmocka_unit_test(test_places_during_calls),
         cmocka_unit_test(test_max_concurrent_events_does_not_count_calls),
         cmocka_unit_test(test_a_full_mailbox_sheds),
         cmocka_unit_test(test_dead_letters),
