@@ -260,7 +260,7 @@ static int read_target(Reader *r, const Doc *d, uint32_t from, const SystemGroup
                        SystemTarget *ret_target, Err *e)
 {
     TargetFields f;
-    uint32_t to, edge;
+    uint32_t to = 0, edge = 0;
     fields_init(&SYSTEM_TARGET_TABLE, &f);
     int rc = 0;
     if (d->type == DOC_STRING) {
@@ -436,7 +436,7 @@ static int read_client(Reader *r, const Doc *d, uint32_t index, Err *e)
 {
     ClientFields f;
     SystemClient *c = &r->sys->clients[index];
-    uint32_t to;
+    uint32_t to = 0;
     fields_init(&SYSTEM_CLIENT_TABLE, &f);
     int rc = fields_read(r->arena, &SYSTEM_CLIENT_TABLE, d, &f, e);
     if (rc != 0) {
