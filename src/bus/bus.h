@@ -4,7 +4,7 @@
 // A Bus is one participant's connection. It belongs to one thread: handlers run in bus_poll, on the
 // thread that calls it. Several connections, of any threads, meet in one hub.
 //
-//     LocalHub *hub = local_hub_create(NULL);
+//     LocalHub *hub = local_hub_create();
 //     Bus *bus;
 //     rc = local_connect(hub, &(BusOptions){.name = SLICE("a")}, &bus, e);
 //     rc = bus_subscribe(bus, SLICE("manage.a"), on_message, ctx, &sub, e);
@@ -69,7 +69,8 @@ typedef struct BusOptions {
     const Clock *clock; // NULL: the real one
 } BusOptions;
 
-void bus_close(Bus *bus); // NULL is fine; requests under way end with ERR_CLOSED
+// NULL is fine; requests under way end with ERR_CLOSED. Not from a handler.
+void bus_close(Bus *bus);
 
 // ERR_ARG for a malformed subject or a name past its limit; ERR_LIMIT for a body past BUS_BODY_MAX;
 // ERR_FULL when the queue of a subscriber is full: it did not get it, others may have; try again
@@ -87,14 +88,16 @@ typedef void BusReplyFn(void *ctx, int code, const BusMessage *reply);
 
 // Publishes with an inbox as reply_to and calls fn exactly once, from bus_poll or bus_close.
 // `deadline_ns` is of the connection's clock. ERR_NOT_FOUND when nobody listens to the subject;
-// ERR_LIMIT past BUS_REQUESTS_MAX; otherwise as bus_publish. On an error fn is not called.
+// ERR_LIMIT past BUS_REQUESTS_MAX; ERR_CLOSED while closing; otherwise as bus_publish. On an error
+// fn is not called.
 MUST_USE int bus_request(Bus *bus, const BusMessage *m, int64_t deadline_ns, BusReplyFn *fn,
                          void *ctx, Err *e);
 // Answers `request`: goes to its reply_to. ERR_ARG when it asked for no answer.
 MUST_USE int bus_reply(Bus *bus, const BusMessage *request, Slice body, Err *e);
 
 // Delivers what waits: at most `max` messages (0: all that are there now), then what is due of
-// deadlines and of messages asked for again. Returns how many handlers were called.
+// deadlines and of messages asked for again. Returns how many handlers were called. Not from a
+// handler.
 size_t bus_poll(Bus *bus, size_t max);
 // When bus_poll has something to do by time alone; NEVER_NS.
 int64_t bus_next_due(const Bus *bus);

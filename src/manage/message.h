@@ -18,7 +18,8 @@
 enum {
     MESSAGE_VERSION = 1,
     MESSAGE_BYTES_MAX = 1 << 20,
-    MESSAGE_ID_MAX = 127, // of negotiations
+    MESSAGE_ARENA_MAX = 128 << 20, // that reading the largest message may take
+    MESSAGE_ID_MAX = 127,          // of negotiations
     MESSAGE_NAME_MAX = 255,
     MESSAGE_TEXT_MAX = 4096,
     MESSAGE_CHANGES_MAX = 64,
@@ -151,7 +152,7 @@ typedef struct MessageFields {
 } MessageFields;
 extern const MessageFields MESSAGE_FIELDS[MESSAGE_TYPES];
 
-// Appends the canonical JSON (members sorted, optional ones only where they say something). Fields
+// Appends compact JSON, optional fields only where they say something. Fields
 // that the type does not have are left out. Check the Buf.
 void message_write(const Message *m, Buf *out);
 // ERR_PARSE at line and column; ERR_VERSION for a newer one; ERR_LIMIT.
