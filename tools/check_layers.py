@@ -8,7 +8,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SYSTEM_PREFIXES = ("sys/", "linux/", "netinet/", "arpa/", "net/if", "sanitizer/", "valgrind/")
-SYSTEM = set("""assert.h ctype.h dirent.h elf.h endian.h errno.h execinfo.h fcntl.h float.h fnmatch.h
+SYSTEM = set("""assert.h complex.h ctype.h dirent.h elf.h endian.h errno.h execinfo.h fcntl.h float.h fnmatch.h
 getopt.h glob.h ifaddrs.h inttypes.h langinfo.h limits.h link.h locale.h malloc.h math.h netdb.h
 poll.h pthread.h pwd.h sched.h setjmp.h signal.h spawn.h stdalign.h stdarg.h stdatomic.h stdbool.h
 stddef.h stdint.h stdio.h stdlib.h stdnoreturn.h string.h strings.h syslog.h termios.h time.h

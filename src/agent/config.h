@@ -15,7 +15,7 @@
 #ifndef AGENT_CONFIG_H
 #define AGENT_CONFIG_H
 
-#include "base/field.h"
+#include "agent/field.h"
 
 // ---- the guide's sections
 

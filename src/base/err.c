@@ -73,7 +73,7 @@ const char *err_name(int code)
         "ERR_PROTOCOL", "ERR_DNS",      "ERR_CONNECT",
         "ERR_TLS",      "ERR_CLOSED",   "ERR_FULL",
         "ERR_CORRUPT",  "ERR_BUSY",     "ERR_UNSUPPORTED",
-        "ERR_SCRIPT",
+        "ERR_SCRIPT",   "ERR_UNSTABLE",
     };
     size_t index = (size_t)-code;
     return code <= 0 && index < COUNT_OF(names) ? names[index] : "ERR_UNKNOWN";

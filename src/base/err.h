@@ -36,7 +36,8 @@ typedef enum ErrCode {
     ERR_CORRUPT = -18,     // stored data does not match its hash or layout
     ERR_BUSY = -19,        // locked by another process; try again
     ERR_UNSUPPORTED = -20, // valid, but this build or platform cannot do it
-    ERR_SCRIPT = -21       // a script threw and did not catch
+    ERR_SCRIPT = -21,      // a script threw and did not catch
+    ERR_UNSTABLE = -22     // a queue that would grow without end; the text says what would stop it
 } ErrCode;
 
 enum { ERR_TEXT_MAX = 1024 };

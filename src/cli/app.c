@@ -80,7 +80,8 @@ ExitCode exit_code_of(int rc)
     case ERR_CORRUPT:
     case ERR_BUSY:
     case ERR_UNSUPPORTED:
-    case ERR_SCRIPT: return EXIT_ERROR;
+    case ERR_SCRIPT:
+    case ERR_UNSTABLE: return EXIT_ERROR;
     }
     return rc == 0 ? EXIT_PASS : EXIT_ERROR;
 }
