@@ -15,7 +15,7 @@
 #ifndef AGENT_CONFIG_H
 #define AGENT_CONFIG_H
 
-#include "agent/field.h"
+#include "base/field.h"
 
 // ---- the guide's sections
 

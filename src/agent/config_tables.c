@@ -15,26 +15,6 @@ static const char *const ANSWERS[] = {"text", "json", NULL};
 #define MIB (INT64_C(1) << 20)
 
 // clang-format off
-#define BOOL_FIELD(type, member, key, def, words) \
-    {{.name = key, .kind = PARAM_BOOL, .initial.boolean = (def), .help = words}, \
-     FIELD_NUMBER, offsetof(type, member)}
-#define INT_FIELD(type, member, key, lo, hi, def, words) \
-    {{.name = key, .kind = PARAM_INT, .min = (lo), .max = (hi), .initial.integer = (def), \
-      .help = words}, FIELD_NUMBER, offsetof(type, member)}
-#define TIME_FIELD(type, member, key, lo, hi, def, words) \
-    {{.name = key, .kind = PARAM_DURATION, .min = (double)(lo), .max = (double)(hi), \
-      .initial.integer = (def), .help = words}, FIELD_NUMBER, offsetof(type, member)}
-#define SIZE_FIELD(type, member, key, lo, hi, def, words) \
-    {{.name = key, .kind = PARAM_SIZE, .min = (double)(lo), .max = (double)(hi), \
-      .initial.integer = (def), .help = words}, FIELD_NUMBER, offsetof(type, member)}
-#define REAL_FIELD(type, member, key, lo, hi, def, words) \
-    {{.name = key, .kind = PARAM_FLOAT, .min = (lo), .max = (hi), .initial.real = (def), \
-      .help = words}, FIELD_NUMBER, offsetof(type, member)}
-#define CHOICE_FIELD(type, member, key, list, def, words) \
-    {{.name = key, .kind = PARAM_CHOICE, .choices = (list), .initial.integer = (def), \
-      .help = words}, FIELD_NUMBER, offsetof(type, member)}
-#define TEXT_FIELD(type, member, key, how, words) \
-    {{.name = key, .help = words}, how, offsetof(type, member)}
 #define TABLE(section, rows) {section, rows, COUNT_OF(rows)}
 
 #define DAY  NS_PER_DAY

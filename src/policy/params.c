@@ -319,7 +319,7 @@ int policy_read(const Doc *object, ParamValue values[POLICY_PARAM_COUNT], Err *e
 }
 
 // "retry.atempts" has a nearest right name as well.
-static int unknown_name(Slice dotted, Err *e)
+int policy_unknown(Slice dotted, Err *e)
 {
     char text[POLICY_PARAM_COUNT][48];
     Slice names[POLICY_PARAM_COUNT];
@@ -339,7 +339,7 @@ int policy_parse(Slice dotted, Slice text, bool running, ParamValue values[POLIC
 {
     ptrdiff_t id = policy_find(dotted);
     if (id < 0) {
-        return unknown_name(dotted, e);
+        return policy_unknown(dotted, e);
     }
     const ParamTable *table = policy_owner((PolicyParamId)id, NULL);
     ParamValue before = values[id];

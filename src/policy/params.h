@@ -139,6 +139,8 @@ const ParamTable *policy_owner(PolicyParamId id, size_t *ret_index);
 
 // "retry.attempts" to its id, or -1.
 ptrdiff_t policy_find(Slice dotted);
+// What to say of a name that policy_find does not know: ERR_ARG, with the nearest right one.
+int policy_unknown(Slice dotted, Err *e);
 
 // Takes the members of `object` (owner names, each an object of its parameters) over `values`.
 // ERR_PARSE at its place for unknown names (with the nearest right one), wrong types and ranges;

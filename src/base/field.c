@@ -1,4 +1,4 @@
-#include "agent/field.h"
+#include "base/field.h"
 
 #include <assert.h>
 
@@ -46,7 +46,8 @@ void fields_init(const FieldTable *table, void *into)
         case FIELD_PATH: *(Slice *)place(into, field) = (Slice){0}; break;
         case FIELD_NAMES:
         case FIELD_WORDS: *(FieldNames *)place(into, field) = (FieldNames){0}; break;
-        case FIELD_TREE: *(const Doc **)place(into, field) = NULL; break;
+        case FIELD_TREE:
+        case FIELD_ANY: *(const Doc **)place(into, field) = NULL; break;
         }
     }
 }
@@ -128,6 +129,7 @@ static int read_field(Arena *arena, const FieldTable *table, const Field *field,
             *(const Doc **)place(into, field) = d;
         }
         return rc;
+    case FIELD_ANY: *(const Doc **)place(into, field) = d; return 0;
     }
     return rc;
 }
@@ -205,6 +207,7 @@ void fields_write(const FieldTable *table, const void *from, JsonWriter *w)
         case FIELD_NAMES:
         case FIELD_WORDS: write_names(at, field->param.name, w); break;
         case FIELD_TREE:
+        case FIELD_ANY:
             if (*(const Doc *const *)at) {
                 json_key(w, slice_from_cstr(field->param.name));
                 doc_write(w, *(const Doc *const *)at);

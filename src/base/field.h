@@ -14,8 +14,8 @@
 //
 // Numbers are the parameters of base/param.h: PARAM_BOOL is stored as bool, PARAM_FLOAT as double,
 // every other kind as int64_t.
-#ifndef AGENT_FIELD_H
-#define AGENT_FIELD_H
+#ifndef BASE_FIELD_H
+#define BASE_FIELD_H
 
 #include "base/param.h"
 
@@ -26,6 +26,7 @@ typedef enum FieldKind {
     FIELD_NAMES,  // FieldNames: an array of strings, each at most once
     FIELD_WORDS,  // FieldNames: an array of strings
     FIELD_TREE,   // const Doc *: an object that somebody else reads
+    FIELD_ANY,    // const Doc *: any value that somebody else reads
 } FieldKind;
 
 typedef struct Field {
@@ -45,6 +46,30 @@ typedef struct FieldNames {
     size_t count;
     const Doc *doc; // where they stand; NULL when they were not given
 } FieldNames;
+
+// One row a field: struct, member, key, then bounds and default where the kind has them.
+// clang-format off
+#define BOOL_FIELD(type, member, key, def, words) \
+    {{.name = key, .kind = PARAM_BOOL, .initial.boolean = (def), .help = words}, \
+     FIELD_NUMBER, offsetof(type, member)}
+#define INT_FIELD(type, member, key, lo, hi, def, words) \
+    {{.name = key, .kind = PARAM_INT, .min = (lo), .max = (hi), .initial.integer = (def), \
+      .help = words}, FIELD_NUMBER, offsetof(type, member)}
+#define TIME_FIELD(type, member, key, lo, hi, def, words) \
+    {{.name = key, .kind = PARAM_DURATION, .min = (double)(lo), .max = (double)(hi), \
+      .initial.integer = (def), .help = words}, FIELD_NUMBER, offsetof(type, member)}
+#define SIZE_FIELD(type, member, key, lo, hi, def, words) \
+    {{.name = key, .kind = PARAM_SIZE, .min = (double)(lo), .max = (double)(hi), \
+      .initial.integer = (def), .help = words}, FIELD_NUMBER, offsetof(type, member)}
+#define REAL_FIELD(type, member, key, lo, hi, def, words) \
+    {{.name = key, .kind = PARAM_FLOAT, .min = (lo), .max = (hi), .initial.real = (def), \
+      .help = words}, FIELD_NUMBER, offsetof(type, member)}
+#define CHOICE_FIELD(type, member, key, list, def, words) \
+    {{.name = key, .kind = PARAM_CHOICE, .choices = (list), .initial.integer = (def), \
+      .help = words}, FIELD_NUMBER, offsetof(type, member)}
+#define TEXT_FIELD(type, member, key, how, words) \
+    {{.name = key, .help = words}, how, offsetof(type, member)}
+// clang-format on
 
 enum { FIELDS_MAX = 64, FIELD_NAMES_MAX = 1000 };
 
