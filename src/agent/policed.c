@@ -72,6 +72,7 @@ Policed *policed_create(Shard *shard, Slot *slot, const ParamValue *values)
         values = defaults;
     }
     PolicyShape shape = policy_shape(values);
+    shape = policy_shape_max(&shape, &shard->runner->options.policy_room);
     Policed *p = mem_zalloc(sizeof *p);
     p->shard = shard;
     p->slot = slot;

@@ -48,6 +48,9 @@ typedef struct RunnerOptions {
     uint64_t seed;       // of trace ids and policies
     double trace_drop;   // share of new traces, 0 to 1, that are not sampled
     ManualClock *manual; // single-threaded, for tests and simulation
+    // What every policy block has room for at least, so that runner_set_policy can turn on later
+    // what an agent began without; see PolicyShape.
+    PolicyShape policy_room;
 } RunnerOptions;
 
 enum {

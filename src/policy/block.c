@@ -55,6 +55,23 @@ PolicyShape policy_shape(const ParamValue values[POLICY_PARAM_COUNT])
     return shape;
 }
 
+static uint32_t most(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+PolicyShape policy_shape_max(const PolicyShape *a, const PolicyShape *b)
+{
+    return (PolicyShape){
+        .queue = most(a->queue, b->queue),
+        .cache = most(a->cache, b->cache),
+        .flights = most(a->flights, b->flights),
+        .window = most(a->window, b->window),
+        .quantile = a->quantile || b->quantile,
+        .autoscale = a->autoscale || b->autoscale,
+    };
+}
+
 // Offsets of the regions, and the bytes of all of it. `out` may be NULL.
 static size_t lay_out(const PolicyShape *shape, PolicyBlock *out)
 {

@@ -91,6 +91,8 @@ typedef struct PolicyBlock {
 
 // The room that these values need.
 PolicyShape policy_shape(const ParamValue values[POLICY_PARAM_COUNT]);
+// Room for either.
+PolicyShape policy_shape_max(const PolicyShape *a, const PolicyShape *b);
 size_t policy_bytes(const PolicyShape *shape);
 
 // `memory` has policy_bytes(shape) bytes, aligned to 16. The values have passed policy_check.
