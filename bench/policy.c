@@ -105,11 +105,14 @@ static void virtual_world(void)
     set_usual(p);
     p[P_QUEUE_LIMIT].integer = 100;
     Virtual *v = virtual_create(&(VirtualOptions){.seed = 1});
-    uint32_t service = virtual_service(
-        v, &(VirtualService){
-               .servers = 16, .latency = dist_exponential(5e6), .fail = 0.02, .hang = 0.001});
-    uint32_t edge = virtual_edge(v, NULL, p, service);
-    virtual_arrivals(v, edge, &(VirtualArrivals){.per_second = 2500, .count = 300000});
+    uint32_t service =
+        virtual_service(v, &(VirtualService){.servers = 16,
+                                             .queue_max = VIRTUAL_ANY,
+                                             .work = dist_exponential(5e6),
+                                             .faults = {.fail = 0.02, .hang = 0.001}});
+    VirtualClient client = {.per_second = 2500, .scv = 1, .count = 300000};
+    client.edge = virtual_edge(v, NULL, p, service);
+    (void)virtual_client(v, &client);
     double start = now_s();
     uint64_t events = virtual_run(v, INT64_MAX);
     double took = now_s() - start;

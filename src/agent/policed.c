@@ -233,39 +233,11 @@ static void step(PolicedRun *run, const CallEvent *event, int64_t now_ns)
 
 // ---- outcomes
 
-// Which errors another attempt may cure, and which say something about the agent at all.
-static CallOutcome outcome_of(int code)
-{
-    switch (code) {
-    case 0: return CALL_SUCCESS;
-    case ERR_FULL: return CALL_THROTTLED;
-    case ERR_IO:
-    case ERR_TIMEOUT:
-    case ERR_DNS:
-    case ERR_CONNECT:
-    case ERR_TLS:
-    case ERR_CLOSED:
-    case ERR_PROTOCOL:
-    case ERR_BUSY:
-    case ERR_CONFLICT: return CALL_RETRYABLE;
-    case ERR_ARG:
-    case ERR_PARSE:
-    case ERR_LIMIT:
-    case ERR_NOT_FOUND:
-    case ERR_EXISTS:
-    case ERR_REFUSED:
-    case ERR_VERSION:
-    case ERR_UNSUPPORTED: return CALL_CALLER_FAULT;
-    default: // ERR_CANCELLED, ERR_CORRUPT
-        return CALL_FATAL;
-    }
-}
-
 static void attempt_done(PolicedRun *run, uint32_t number, int code, int64_t now_ns)
 {
     CallEvent event = {.kind = CALL_ATTEMPT_DONE,
                        .attempt = number,
-                       .outcome = outcome_of(code),
+                       .outcome = call_outcome_of(code),
                        .code = code,
                        .slot = CACHE_NONE,
                        .bytes = run->ctx->reply_bytes ? run->ctx->reply_bytes->len

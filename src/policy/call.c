@@ -39,6 +39,33 @@ static int code_of(CallReason reason, int attempt_code)
     return attempt_code != 0 ? attempt_code : ERR_IO;
 }
 
+CallOutcome call_outcome_of(int code)
+{
+    switch (code) {
+    case 0: return CALL_SUCCESS;
+    case ERR_FULL: return CALL_THROTTLED;
+    case ERR_IO:
+    case ERR_TIMEOUT:
+    case ERR_DNS:
+    case ERR_CONNECT:
+    case ERR_TLS:
+    case ERR_CLOSED:
+    case ERR_PROTOCOL:
+    case ERR_BUSY:
+    case ERR_CONFLICT: return CALL_RETRYABLE;
+    case ERR_ARG:
+    case ERR_PARSE:
+    case ERR_LIMIT:
+    case ERR_NOT_FOUND:
+    case ERR_EXISTS:
+    case ERR_REFUSED:
+    case ERR_VERSION:
+    case ERR_UNSUPPORTED: return CALL_CALLER_FAULT;
+    default: // ERR_CANCELLED, ERR_CORRUPT
+        return CALL_FATAL;
+    }
+}
+
 static CallAction *act(const Step *s, CallActionKind kind)
 {
     CallAction *action = &s->out->list[s->out->count++];

@@ -191,6 +191,10 @@ typedef struct CallWork {
 } CallWork;
 bool policy_next_work(PolicyBlock *block, int64_t now_ns, CallWork *ret_work);
 
+// What the failure of an attempt, or of a call that it made, with this ERR_* says: which another
+// attempt may cure, and which say something about the target at all.
+CallOutcome call_outcome_of(int code);
+
 static inline bool call_is_done(const CallState *call)
 {
     return call->stage == CALL_STAGE_DONE;

@@ -1,6 +1,6 @@
-// The model test of the call: random policies, random faults, parameters that change while calls
-// are under way, on several edges of which one leads to the next. Every seed is printed when it
-// fails: set PW_SEED to run it alone.
+// The model test of the call and of the virtual world: random policies, faults, disciplines,
+// batches and groups of calls, and all of them change while calls are under way, on several edges
+// of which one leads to the next. Every seed is printed when it fails: set PW_SEED to run it alone.
 #include <stdarg.h>
 #include <setjmp.h>
 #include <cmocka.h>
@@ -10,7 +10,7 @@
 #include "base/rng.h"
 #include "policy/virtual.h"
 
-enum { CALLS_MAX = 60000, EDGES = 3, SEEDS = 60 };
+enum { CALLS_MAX = 200000, EDGES = 3, SEEDS = 60 };
 
 typedef struct World {
     uint64_t seed;
@@ -110,21 +110,31 @@ static Dist random_dist(Rng *r)
     return kinds[rng_below(r, COUNT_OF(kinds))];
 }
 
+static VirtualFaults random_faults(Rng *r)
+{
+    return (VirtualFaults){.hang = flip(r, 0.4) ? 0.02 * rng_double(r) : 0,
+                           .fail = flip(r, 0.6) ? 0.4 * rng_double(r) : 0,
+                           .fatal = flip(r, 0.3) ? 0.1 * rng_double(r) : 0,
+                           .throttle = flip(r, 0.4) ? 0.3 * rng_double(r) : 0,
+                           .slow = flip(r, 0.5) ? 0.2 * rng_double(r) : 0,
+                           .slow_factor = 20,
+                           .lost = flip(r, 0.3) ? (uint32_t)rng_between(r, 0, 5) : 0};
+}
+
 static void random_service(Rng *r, VirtualService *s)
 {
     *s = (VirtualService){.servers = flip(r, 0.2) ? 0 : (uint32_t)rng_between(r, 1, 12),
-                          .queue_max = flip(r, 0.5) ? 0 : (uint32_t)rng_between(r, 1, 20),
-                          .latency = random_dist(r),
-                          .hang = flip(r, 0.4) ? 0.02 * rng_double(r) : 0,
+                          .queue_max = flip(r, 0.5) ? VIRTUAL_ANY : (uint32_t)rng_between(r, 0, 20),
+                          .discipline = (VirtualDiscipline)rng_below(r, 4),
+                          .work = flip(r, 0.2) ? dist_fixed(0) : random_dist(r),
+                          .batch_item_ns = 1e5,
+                          .holds_server = flip(r, 0.5),
+                          .start_delay_ns = rng_between(r, 0, 1) * 30 * NS_PER_MS,
                           .hang_ns = NS_PER_SECOND,
-                          .fail = flip(r, 0.6) ? 0.4 * rng_double(r) : 0,
-                          .fatal = flip(r, 0.3) ? 0.1 * rng_double(r) : 0,
-                          .throttle = flip(r, 0.4) ? 0.3 * rng_double(r) : 0,
-                          .slow = flip(r, 0.5) ? 0.2 * rng_double(r) : 0,
-                          .slow_factor = 20,
                           .retry_after_ns = flip(r, 0.5) ? rng_between(r, 0, 20) * NS_PER_MS : 0,
                           .ignores_cancel = flip(r, 0.3),
-                          .answer_bytes = rng_below(r, 30)};
+                          .answer_bytes = rng_below(r, 30),
+                          .faults = random_faults(r)};
 }
 
 static void on_action(void *context, Virtual *v, uint64_t serial, const CallAction *a)
@@ -134,7 +144,7 @@ static void on_action(void *context, Virtual *v, uint64_t serial, const CallActi
     REQUIRE(w, !w->ended[serial]); // nothing happens after the end
     if (a->kind == CALL_DO_START) {
         w->starts++;
-        REQUIRE(w, a->at_ns > virtual_now(v));
+        REQUIRE(w, a->at_ns >= virtual_now(v)); // equal: freed by a sibling that ends at this time
     }
     if (a->kind == CALL_DO_COMPLETE) {
         REQUIRE(w, a->reason < CALL_REASON_COUNT);
@@ -163,12 +173,18 @@ static void on_tick(void *context, Virtual *v, uint64_t id)
     ParamValue value = random_value(&w->rng, which);
     policy_gauge_cpu(virtual_block(v, edge), rng_double(&w->rng));
     if (flip(&w->rng, 0.2)) {
-        VirtualService fresh, *s = virtual_service_at(v, edge);
-        random_service(&w->rng, &fresh);
-        fresh.servers = s->servers;
-        memcpy(fresh.downstream, s->downstream, sizeof fresh.downstream);
-        fresh.downstream_count = s->downstream_count;
-        *s = fresh;
+        VirtualFaults faults = random_faults(&w->rng);
+        faults.stopped = flip(&w->rng, 0.2);
+        virtual_set_faults(v, edge, &faults);
+        virtual_set_faults_at(v, virtual_now(v) + 10 * NS_PER_MS, edge, &(VirtualFaults){0});
+    }
+    if (flip(&w->rng, 0.2)) {
+        virtual_set_servers(v, edge, (uint32_t)rng_between(&w->rng, 1, 12));
+    }
+    if (ok && virtual_service_block(v, edge) && flip(&w->rng, 0.5)) {
+        int rc = virtual_service_set(v, edge, which, value, NULL);
+        REQUIRE(w, rc == 0 || rc == ERR_ARG || rc == ERR_REFUSED);
+        ok = false;
     }
     if (ok && virtual_set(v, edge, which, value, NULL) == 0) {
         const ParamValue *p = virtual_block(v, edge)->p;
@@ -189,47 +205,71 @@ static VirtualHooks hooks_of(World *w)
     return (VirtualHooks){.context = w, .ended = on_end, .action = on_action, .tick = on_tick};
 }
 
-// Edge 0 leads to a service that calls edges 1 and 2; all three have calls of their own.
+// Room for what the changes may turn on.
+static const PolicyShape SHAPE = {
+    .queue = 64, .cache = 64, .flights = 64, .window = 200, .quantile = true, .autoscale = true};
+
+// Edge 0 leads to a service that calls edges 1 and 2 in one of several ways.
+static void add_services(World *w, Rng *r)
+{
+    VirtualTarget both[] = {{1, 1, 1}, {2, flip(r, 0.5) ? 0.7 : 1, flip(r, 0.5) ? 1 : 1.5}};
+    VirtualGroup shapes[][2] = {{{both, 2, 0}}, {{both, 2, 1}}, {{both, 1, 0}, {both + 1, 1, 0}}};
+    uint32_t way = (uint32_t)rng_below(r, 4);
+    for (uint32_t i = 0; i < EDGES; i++) {
+        VirtualService service;
+        ParamValue values[POLICY_PARAM_COUNT] = {0};
+        random_service(r, &service);
+        if (i == 0 && way < COUNT_OF(shapes)) {
+            service.groups = shapes[way];
+            service.group_count = way == 2 ? 2 : 1;
+        }
+        (void)virtual_service(w->v, &service);
+        if (flip(r, 0.4)) {
+            random_policy(r, values);
+            virtual_service_policy(w->v, i, &SHAPE, values);
+        }
+    }
+}
+
+static void add_clients(World *w, Rng *r, uint64_t calls)
+{
+    for (uint32_t i = 0; i < EDGES; i++) {
+        VirtualClient client = {.edge = i,
+                                .per_second = 200 + 3000 * rng_double(r),
+                                .scv = 4 * rng_double(r),
+                                .count = calls,
+                                .keys = flip(r, 0.6) ? 20 : 0,
+                                .spread = flip(r, 0.5) ? 8 : 0,
+                                .once = flip(r, 0.3) ? 0.2 : 0,
+                                .cancel = flip(r, 0.5) ? 0.1 : 0,
+                                .cancel_after_ns = rng_between(r, 0, 30) * NS_PER_MS,
+                                .deadline_ns = rng_between(r, 0, 1) * 300 * NS_PER_MS};
+        if (flip(r, 0.2)) {
+            client.per_second = 0;
+            client.users = 20;
+            client.think = dist_exponential(1e7);
+        }
+        (void)virtual_client(w->v, &client);
+    }
+}
+
 static void build(World *w, uint64_t seed, uint64_t calls)
 {
     *w = (World){.seed = seed, .rng = rng_stream(seed, SLICE("changes"), 0)};
     Rng r = rng_stream(seed, SLICE("world"), 0);
     w->ended = mem_zalloc(CALLS_MAX);
-    w->v = virtual_create(&(VirtualOptions){.seed = seed, .hooks = hooks_of(w)});
+    w->v = virtual_create(&(VirtualOptions){.seed = seed, .hooks = hooks_of(w), .trace = true});
+    add_services(w, &r);
     for (uint32_t i = 0; i < EDGES; i++) {
-        VirtualService service;
         ParamValue values[POLICY_PARAM_COUNT] = {0};
-        random_service(&r, &service);
-        if (i == 0 && flip(&r, 0.6)) {
-            service.downstream[service.downstream_count++] = 1;
-            service.downstream[service.downstream_count++] = 2;
-        }
         random_policy(&r, values);
-        // Room for what the changes may turn on.
-        static const PolicyShape shape = {.queue = 64,
-                                          .cache = 64,
-                                          .flights = 64,
-                                          .window = 200,
-                                          .quantile = true,
-                                          .autoscale = true};
         values[P_CACHE_MAX_ENTRIES] = whole(1 + (int64_t)rng_below(&r, 40));
-        uint32_t s = virtual_service(w->v, &service);
-        (void)virtual_edge(w->v, &shape, values, s);
+        (void)virtual_edge(w->v, &SHAPE, values, i);
         w->budget_ratio[i] =
             values[P_RETRY_BUDGET].real > 0 ? values[P_RETRY_BUDGET].real : INFINITY;
         w->budget_min[i] = values[P_RETRY_BUDGET_MIN].real;
     }
-    for (uint32_t i = 0; i < EDGES; i++) {
-        VirtualArrivals arrivals = {.per_second = 200 + 3000 * rng_double(&r),
-                                    .count = calls,
-                                    .keys = flip(&r, 0.6) ? 20 : 0,
-                                    .priorities = flip(&r, 0.5) ? 8 : 0,
-                                    .once = flip(&r, 0.3) ? 0.2 : 0,
-                                    .cancel = flip(&r, 0.5) ? 0.1 : 0,
-                                    .cancel_after_ns = rng_between(&r, 0, 30) * NS_PER_MS,
-                                    .deadline_ns = rng_between(&r, 0, 1) * 300 * NS_PER_MS};
-        virtual_arrivals(w->v, i, &arrivals);
-    }
+    add_clients(w, &r, calls);
     w->changes_until = 2 * NS_PER_SECOND;
     virtual_tick(w->v, 5 * NS_PER_MS, 0);
 }
@@ -240,30 +280,54 @@ static void tear_down(World *w)
     free(w->ended);
 }
 
+static void check_block(World *w, const PolicyBlock *b, uint64_t *started, uint64_t *attempts)
+{
+    uint64_t ended = 0;
+    for (int reason = 0; reason < CALL_REASON_COUNT; reason++) {
+        ended += b->ended[reason];
+    }
+    *started += b->started;
+    *attempts += b->attempts;
+    REQUIRE(w, ended == b->started);
+    REQUIRE(w, b->limit.in_flight == 0 && b->queue.count == 0 && b->flight.count == 0);
+    REQUIRE(w, b->breaker.probes == 0);
+    REQUIRE(w, !b->draining);
+}
+
+// Work is conserved: what began was refused, was served or left.
+static void check_service(World *w, uint32_t service)
+{
+    VirtualServiceCounts c = virtual_service_counts(w->v, service);
+    REQUIRE(w, c.begun == c.refused + c.served + c.left_waiting + c.left_served);
+    REQUIRE(w, c.here == 0 && c.orphans == 0 && c.waiting == 0 && c.busy == 0);
+    REQUIRE(w, c.wasted <= c.served + c.left_served && c.wasted_ns <= c.work_ns);
+    REQUIRE(w, c.waiting_ns >= 0 && c.busy_ns >= 0 && c.here_ns >= c.waiting_ns * (1 - 1e-9));
+}
+
 static void check_end(World *w)
 {
     REQUIRE(w, virtual_calls_open(w->v) == 0);
     REQUIRE(w, virtual_requests_open(w->v) == 0);
     double seconds = (double)virtual_now(w->v) / 1e9;
-    uint64_t started = 0, attempts = 0;
+    uint64_t started = 0, attempts = 0, answered = 0;
     for (uint32_t i = 0; i < EDGES; i++) {
         PolicyBlock *b = virtual_block(w->v, i);
-        uint64_t ended = 0;
-        for (int reason = 0; reason < CALL_REASON_COUNT; reason++) {
-            ended += b->ended[reason];
-        }
-        started += b->started;
-        attempts += b->attempts;
-        REQUIRE(w, ended == b->started);
-        REQUIRE(w, b->limit.in_flight == 0 && b->queue.count == 0 && b->flight.count == 0);
-        REQUIRE(w, b->breaker.probes == 0);
-        REQUIRE(w, virtual_busy(w->v, i) == 0);
-        REQUIRE(w, !b->draining);
+        check_block(w, b, &started, &attempts);
+        check_service(w, i);
         double window = (double)b->p[P_RETRY_BUDGET_WINDOW].integer / 1e9;
         double most =
             w->budget_ratio[i] * (double)b->started + w->budget_min[i] * (seconds + window);
         REQUIRE(w, (double)b->retries <= most + 1);
+        if (virtual_service_block(w->v, i)) {
+            check_block(w, virtual_service_block(w->v, i), &started, &attempts);
+        }
+        VirtualClientCounts c = virtual_client_counts(w->v, i);
+        for (int reason = 0; reason < CALL_REASON_COUNT; reason++) {
+            answered += c.ended[reason];
+        }
+        answered -= c.offered;
     }
+    REQUIRE(w, answered == 0);
     REQUIRE(w, w->ends == started && w->starts == attempts);
 }
 
@@ -364,13 +428,15 @@ static void test_limit_is_never_passed(void **state)
         p[P_HEDGE_DELAY] = whole(6 * NS_PER_MS);
         p[P_TIMEOUT_ATTEMPT] = whole(20 * NS_PER_MS);
         p[P_TIMEOUT_CALL] = whole(100 * NS_PER_MS);
-        Virtual *v = virtual_create(
-            &(VirtualOptions){.seed = 5, .hooks = {&starts, NULL, limit_holds, change_limit}});
-        uint32_t s = virtual_service(
-            v, &(VirtualService){
-                   .servers = 10, .latency = dist_exponential(5e6), .fail = 0.1, .hang = 0.01});
-        uint32_t e = virtual_edge(v, NULL, p, s);
-        virtual_arrivals(v, e, &(VirtualArrivals){.per_second = 2500, .count = 3000});
+        Virtual *v = virtual_create(&(VirtualOptions){
+            .seed = 5, .hooks = {.context = &starts, .action = limit_holds, .tick = change_limit}});
+        uint32_t s = virtual_service(v, &(VirtualService){.servers = 10,
+                                                          .queue_max = VIRTUAL_ANY,
+                                                          .work = dist_exponential(5e6),
+                                                          .faults = {.fail = 0.1, .hang = 0.01}});
+        VirtualClient client = {.per_second = 2500, .scv = 1, .count = 3000};
+        client.edge = virtual_edge(v, NULL, p, s);
+        (void)virtual_client(v, &client);
         virtual_tick(v, 10 * NS_PER_MS, 0);
         (void)virtual_run(v, INT64_MAX);
         assert_true(starts >= 300);
@@ -379,69 +445,12 @@ static void test_limit_is_never_passed(void **state)
     }
 }
 
-// Outside figures: M/M/c by Erlang's formulas. 0.8 busy on one server: a call takes 1/(mu - lambda)
-// = 5 service times on average; with two servers at 0.8 the wait is C(2, 1.6) / (2 mu - lambda)
-// with Erlang C = 0.7111, so 1.7778 + 1 service times.
-static void sum_latency(void *context, Virtual *v, const VirtualEnd *end)
-{
-    (void)v;
-    *(double *)context += (double)(end->ended_ns - end->started_ns);
-}
-
-static void test_queueing_theory(void **state)
-{
-    (void)state;
-    static const struct {
-        uint32_t servers;
-        double per_second, mean_ms;
-    } cases[] = {{1, 800, 5.0}, {2, 1600, 2.7778}};
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        double sum = 0;
-        const uint64_t count = 150000;
-        ParamValue p[POLICY_PARAM_COUNT];
-        policy_defaults(p);
-        Virtual *v = virtual_create(
-            &(VirtualOptions){.seed = 11, .hooks = {.context = &sum, .ended = sum_latency}});
-        uint32_t s = virtual_service(
-            v, &(VirtualService){.servers = cases[i].servers, .latency = dist_exponential(1e6)});
-        uint32_t e = virtual_edge(v, NULL, p, s);
-        virtual_arrivals(v, e,
-                         &(VirtualArrivals){.per_second = cases[i].per_second, .count = count});
-        (void)virtual_run(v, INT64_MAX);
-        double mean_ms = sum / (double)count / 1e6;
-        // Five standard errors of a run this long are about 6 % (Whitt, "Planning Queueing
-        // Simulations", 1989).
-        assert_true(fabs(mean_ms / cases[i].mean_ms - 1) < 0.06);
-        virtual_destroy(v);
-    }
-}
-
-// Two policies on one seed meet the same latencies: what neither changes comes out equal.
-static void test_common_random_numbers(void **state)
-{
-    (void)state;
-    double sums[2] = {0, 0};
-    for (int i = 0; i < 2; i++) {
-        ParamValue p[POLICY_PARAM_COUNT];
-        policy_defaults(p);
-        p[P_RETRY_ATTEMPTS] = whole(i == 0 ? 1 : 5); // nothing fails, so nothing is retried
-        Virtual *v = virtual_create(
-            &(VirtualOptions){.seed = 3, .hooks = {.context = &sums[i], .ended = sum_latency}});
-        uint32_t s = virtual_service(v, &(VirtualService){.latency = dist_lognormal(1e6, 0.7)});
-        uint32_t e = virtual_edge(v, NULL, p, s);
-        virtual_arrivals(v, e, &(VirtualArrivals){.per_second = 1000, .count = 5000});
-        (void)virtual_run(v, INT64_MAX);
-        virtual_destroy(v);
-    }
-    assert_true(sums[0] == sums[1] && sums[0] > 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_worlds),         cmocka_unit_test(test_copies_agree),
-        cmocka_unit_test(test_limit_is_never_passed), cmocka_unit_test(test_queueing_theory),
-        cmocka_unit_test(test_common_random_numbers),
+        cmocka_unit_test(test_random_worlds),
+        cmocka_unit_test(test_copies_agree),
+        cmocka_unit_test(test_limit_is_never_passed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
