@@ -49,19 +49,19 @@ uint64_t plan_hash(const System *sys, const Plan *plan);
 // Does it keep to all limits? *ret_broken: the first that it does not.
 bool plan_keeps(const System *sys, const Plan *plan, const PlanLimit *limits, size_t count,
                 const PlanLimit **ret_broken);
-// The System after it, in `arena`. ERR_ARG with what is out of range; programs are compiled, too.
+// The System after it, in `arena`. ERR_ARG with what is out of range.
 MUST_USE int plan_apply(Arena *arena, const System *sys, const Plan *plan, System **ret_system,
                         Err *e);
 // Drops changes that set what is there already.
 void plan_trim(const System *sys, Plan *plan);
-// Value as a number, in the unit that ranges use; and back.
-double plan_number(uint16_t param, ParamValue value);
-ParamValue plan_value(uint16_t param, double number);
 // "b->c.timeout.attempt 1s -> 500ms, b->d.retry.attempts 1 -> 2"
 void plan_write(const System *sys, const Plan *plan, Buf *out);
-// {"b->c.timeout.attempt": "500ms", ...} and back.
+// {"changes": {"b->c.timeout.attempt": "500ms", ...}, "programs": {"d": "..."}} and back.
 void plan_write_json(const System *sys, const Plan *plan, JsonWriter *w);
-MUST_USE int plan_read(Arena *arena, const System *sys, const Doc *changes, Plan *ret_plan, Err *e);
+MUST_USE int plan_read(Arena *arena, const System *sys, const Doc *object, Plan *ret_plan, Err *e);
+// A policy program for "d" or "b->c". ERR_NOT_FOUND, ERR_LIMIT.
+MUST_USE int plan_add_program(Arena *arena, const System *sys, Plan *plan, Slice place, Slice text,
+                              Err *e);
 // The agents (or SYSTEM_FROM_CLIENT | client) that own something of it;
 // ret_owners[PLAN_CHANGES_MAX].
 size_t plan_owners(const System *sys, const Plan *plan, uint32_t *ret_owners);
