@@ -20,6 +20,7 @@
 #define MANAGE_DETECT_H
 
 #include "manage/plant.h"
+#include "stat/interval.h"
 
 typedef enum Measure {
     MEASURE_GOODPUT,

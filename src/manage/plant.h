@@ -100,7 +100,7 @@ typedef struct PlantOps {
 // An implementation's struct begins with this one.
 struct Plant {
     const PlantOps *ops;
-    System *system; // what it was made of, with the policies as they are now
+    System *sys; // what it was made of, with the policies as they are now
 };
 
 static inline int64_t plant_now(const Plant *plant)
