@@ -86,6 +86,9 @@ typedef struct NegotiationPlan {
     ProposalEstimates predicted;
     MessageDirection direction;
     Slice text;
+    // JSON, goes along in every PROPOSE: the whole plan, so that an owner, who is asked for its
+    // part only, can judge it in its place. May be empty.
+    Slice document;
     int64_t for_ns;   // until everybody must have agreed and applied, all rounds together
     int64_t watch_ns; // how long negotiator_keep may be waited for afterwards
 } NegotiationPlan;

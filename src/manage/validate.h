@@ -49,8 +49,8 @@ typedef enum VerdictReason {
 } VerdictReason;
 extern const char *const VERDICT_REASON_NAMES[VERDICT_REASONS + 1];
 
-// A client other than the one it is for. `change` is after minus before of `measure`: seconds, or a
-// share. harmful: it is broken by the plan, or made worse than `harm_tolerance` for certain.
+// A client whose promise the plan is not for. `change` is after minus before of `measure`: seconds,
+// or a share. harmful: it is broken by the plan, or made worse than `harm_tolerance` for certain.
 typedef struct Harm {
     uint32_t client;
     Measure measure;
@@ -85,8 +85,11 @@ typedef struct ValidateAsk {
     const System *view;
     const Plan *plans;
     size_t count;
-    uint32_t self; // whose objectives are to be met: those of clients that call this agent; or
-                   // SYSTEM_FROM_CLIENT | client
+    uint32_t self;    // who decides: an agent, or SYSTEM_FROM_CLIENT | client
+    uint32_t purpose; // the client whose promise is broken; UINT32_MAX: those of `self`
+    // Must it help (a proposer), or is it enough that nobody who counts is worse off (a recipient)?
+    bool may_be_equal;
+    bool may_amend; // add cancellation where it is the cure
     const PlanLimit *limits;
     size_t limit_count;
     int64_t budget_ns; // of the clock; 0: none
@@ -96,6 +99,7 @@ typedef struct ValidateAsk {
     int64_t horizon_ns;    // of a simulation; 0: 240 s
     uint32_t replications; // 0: 5
     uint32_t keep;         // that the formula lets through; 0: 24
+    uint32_t always;       // the first so many plans get a look by simulation in any case
     uint32_t threads;      // 0: as many as there are processors, 2 at most
     bool no_spike;         // skip the stability check: for the ablation of the experiments
 } ValidateAsk;
@@ -121,7 +125,8 @@ typedef struct Validation {
 
 MUST_USE int validate(Arena *arena, const ValidateAsk *ask, Validation *ret_validation, Err *e);
 
-// The objectives of `sys` that `self` answers for: those of the clients that call it.
+// Does `self` answer for the objectives of `client`? Who is called by it does, and the client
+// itself.
 bool validate_answers_for(const System *sys, uint32_t self, uint32_t client);
 // One verdict as JSON, for the ledger and for --json.
 void verdict_write(const System *sys, const Verdict *verdict, JsonWriter *w);
