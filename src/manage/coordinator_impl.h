@@ -2,6 +2,7 @@
 #ifndef MANAGE_COORDINATOR_IMPL_H
 #define MANAGE_COORDINATOR_IMPL_H
 
+#include "bus/faulty.h"
 #include "manage/manager.h"
 
 enum {
@@ -19,6 +20,7 @@ struct Coordinator {
     int64_t now_ns; // management's time: the plant's waits added up; thinking takes none of it
     ManualClock clock;
     LocalHub *hub;
+    FaultPlan faults;   // of the bus
     Manager **managers; // agents first, then clients
     size_t manager_count;
     System *published; // what interfaces say, put together, with the policies as they are
@@ -26,9 +28,10 @@ struct Coordinator {
     Detect *detect;
     PlantWindow last; // the last window; lives in window_arena
     DetectFound found;
-    Plan undo;               // what was there before the plan that was applied last
-    DriftWatch *drift;       // by client
-    const Outcome *expected; // of the policies that were kept last; NULL
+    char kept_proposal[PROPOSAL_ID_LEN + 1]; // in the ledger, kept last
+    Plan undo;                               // what was there before the plan that was applied last
+    DriftWatch *drift;                       // by client
+    const Outcome *expected;                 // of the policies that were kept last; NULL
     Arena *expected_arena;
     uint32_t structure_seen; // windows in a row with a changed structure
     // The story.
@@ -56,6 +59,7 @@ void record_note(Manager *m, Slice author, const char *format, ...) PRINTF_LIKE(
 ProposalEstimates record_estimates(Arena *arena, const System *sys, const Outcome *outcome);
 // What another process wrote about the proposal: PROPOSAL_STATES when there is no ledger.
 ProposalState record_state(Manager *m);
+ProposalState record_kept_state(Coordinator *c);
 
 // ---- the world (coordinator.c)
 

@@ -249,6 +249,10 @@ int manager_join(Manager *m, Err *e)
     if (rc != 0) {
         return rc;
     }
+    rc = faulty_wrap(m->bus, &c->faults, &m->bus, e);
+    if (rc != 0) {
+        return rc;
+    }
     char subject[BUS_SUBJECT_MAX + 1];
     int len = snprintf(subject, sizeof subject, "manage.%.*s", SLICE_FMT(m->name));
     rc = bus_subscribe(m->bus, (Slice){subject, (size_t)len}, on_message, m, &m->subscription, e);

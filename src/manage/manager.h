@@ -68,6 +68,7 @@ struct Manager {
     Case current;
     uint32_t failures; // cases that came to nothing, one after the other
     int64_t rest_until_ns;
+    bool refitted;      // since its last contradicted case
     uint64_t countered; // plan_hash of its last counter-proposal
     Consideration considerations[MANAGER_GRANTS_MAX];
 };

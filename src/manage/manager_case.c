@@ -98,6 +98,7 @@ void case_open(Manager *m, const Violation *violation)
                 .arena = arena_create(MANAGER_CASE_BYTES_MAX),
                 .violation = *violation};
     m->c->sums.cases++;
+    m->refitted = false;
     const System *sys = manager_view(m);
     Slice client = sys->clients[violation->client].name;
     const char *unit =
