@@ -205,8 +205,8 @@ static void watch_over(Detect *d, Watch *w, Counts c, const PlantWindow *window)
     }
 }
 
-// A window that is not over the limit. One of them ends a suspicion only together with the evidence
-// so far: good and bad windows by turns are a violation if there are too many bad requests in all.
+// A window that is not over the limit. It is evidence as well: good and bad windows by turns are a
+// violation if there are too many bad requests in all of them together.
 static void watch_within(Detect *d, Watch *w, Counts c)
 {
     if (w->phase == PHASE_MET) {
@@ -217,9 +217,7 @@ static void watch_within(Detect *d, Watch *w, Counts c)
     w->seen.all += c.all;
     w->evidence.bad += c.bad;
     w->evidence.all += c.all;
-    bool calm = w->good_windows >= d->options.clear_windows;
-    bool cleared = w->phase == PHASE_SUSPECT && w->evidence.bad <= w->allowed * w->evidence.all;
-    if (calm || cleared) {
+    if (w->good_windows >= d->options.clear_windows) {
         w->phase = PHASE_MET;
     }
 }

@@ -89,12 +89,12 @@ static void test_windows(void **state)
             detect_window(d, &w, arena, &found);
             violated_in = violated_in == 0 && found.count > 0 ? k + 1 : violated_in;
         }
+        detect_destroy(d);
+        traffic_done(&t);
         if (violated_in != ROWS[i].violated_in) {
             fail_msg("%s: violated in window %d, not %d", ROWS[i].name, violated_in,
                      ROWS[i].violated_in);
         }
-        detect_destroy(d);
-        traffic_done(&t);
     }
 }
 
