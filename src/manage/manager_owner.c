@@ -262,8 +262,9 @@ static void say_yes(Manager *m, Consideration *x, const NegotiatorAction *a)
 
 static void counter(Manager *m, Consideration *x, const NegotiatorAction *a, const Verdict *best)
 {
-    MessageChange changes[PLAN_CHANGES_MAX + PLAN_PROGRAMS_MAX];
     const System *sys = manager_view(m);
+    MessageChange *changes =
+        ARENA_ARRAY(x->arena, MessageChange, PLAN_CHANGES_MAX + PLAN_PROGRAMS_MAX);
     size_t count = plan_to_changes(x->arena, sys, &best->plan, changes, NULL);
     m->countered = plan_hash(sys, &best->plan);
     Slice text = best->plan.title;
@@ -310,7 +311,8 @@ static Slice limit_text(Arena *arena, uint16_t param, double number)
 static void refuse(Manager *m, Consideration *x, const NegotiatorAction *a, const Verdict *v)
 {
     const System *sys = manager_view(m);
-    MessageConstraint constraints[MESSAGE_CONSTRAINTS_MAX];
+    MessageConstraint *constraints =
+        ARENA_ARRAY(x->arena, MessageConstraint, MESSAGE_CONSTRAINTS_MAX);
     size_t count = 0;
     for (size_t i = 0; i < v->limit_count && count + 2 <= MESSAGE_CONSTRAINTS_MAX; i++) {
         const PlanLimit *limit = &v->limits[i];
