@@ -238,13 +238,16 @@ static int passages(const Station *t, double *mean, double *deviation, bool *goo
     if (rc != 0) {
         return rc;
     }
-    m->recovery_s = mean[last];
-    m->recovery_deviation_s = deviation[last];
-    rc = ctmc_hitting(t->chain, bad, mean, NULL, e);
-    if (rc != 0) {
-        return rc;
+    m->recovery_s = fmin(mean[last], METASTABLE_FOREVER_S);
+    m->recovery_deviation_s = fmin(deviation[last], METASTABLE_FOREVER_S);
+    // Every state leads to every other. Where the solver finds that the empty one never gets to a
+    // full queue, its rate of getting there was too small for a double.
+    Err never;
+    rc = ctmc_hitting(t->chain, bad, mean, NULL, &never);
+    if (rc != 0 && rc != ERR_ARG) {
+        return err_set(e, (ErrCode)rc, "%s", never.text);
     }
-    m->collapse_s = mean[0];
+    m->collapse_s = rc == 0 ? fmin(mean[0], METASTABLE_FOREVER_S) : METASTABLE_FOREVER_S;
     rc = ctmc_reach_before(t->chain, bad, good, mean, e);
     m->collapse_chance = rc == 0 ? mean[state_of(t, t->queue / 2, 0)] : 0;
     return rc;

@@ -23,6 +23,8 @@
 #include "base/err.h"
 
 enum { METASTABLE_QUEUE_MAX = 4000, METASTABLE_ORBIT_MAX = 400 };
+// Times beyond this are this: no double, and no system, lasts much longer.
+#define METASTABLE_FOREVER_S 1e300
 
 typedef struct RetryStation {
     double arrival_rate; // of new requests, a second

@@ -264,6 +264,10 @@ static void test_bad_input(void **state)
     assert_int_equal(metastable_analyse(&s, &m, &e), 0);
     s = (RetryStation){0.5, 1, 1, 3, 0, METASTABLE_QUEUE_MAX, METASTABLE_ORBIT_MAX};
     assert_int_equal(metastable_analyse(&s, &m, &e), 0);
+    assert_true(m.collapse_s == METASTABLE_FOREVER_S && m.comes_back);
+    s = (RetryStation){1000, 1, 1, 3, 0, METASTABLE_QUEUE_MAX, METASTABLE_ORBIT_MAX};
+    assert_int_equal(metastable_analyse(&s, &m, &e), 0);
+    assert_true(m.recovery_s == METASTABLE_FOREVER_S && !m.comes_back);
 }
 
 int main(void)
