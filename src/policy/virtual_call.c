@@ -85,7 +85,8 @@ static int32_t op_new(Virtual *v)
         }
         at = (int32_t)v->op_count++;
     }
-    v->overflowed = v->overflowed || ++v->ops_open + v->requests_open > v->open_max;
+    v->ops_open++;
+    v->overflowed = v->overflowed || v->ops_open + v->requests_open > v->open_max;
     return at;
 }
 

@@ -22,7 +22,8 @@ static int32_t request_new(Virtual *v)
         }
         at = (int32_t)v->request_count++;
     }
-    v->overflowed = v->overflowed || v->ops_open + ++v->requests_open > v->open_max;
+    v->requests_open++;
+    v->overflowed = v->overflowed || v->ops_open + v->requests_open > v->open_max;
     return at;
 }
 
@@ -129,8 +130,10 @@ static void options_of(const Virtual *v, int32_t at, CallOptions *o)
 {
     const Request *r = &v->requests[at];
     const Task *t = &v->tasks[r->task];
+    // One later than the attempt's own end: at that time the caller's timer comes first and takes
+    // this call along, so that what the caller sees does not hang on the order of two timers.
     *o = (CallOptions){.key = t->key,
-                       .deadline_ns = r->deadline_ns == CALL_NEVER ? 0 : r->deadline_ns,
+                       .deadline_ns = r->deadline_ns == CALL_NEVER ? 0 : r->deadline_ns + 1,
                        .priority = t->priority,
                        .task = t->luck};
 }
