@@ -49,6 +49,8 @@ const Command *const COMMANDS[] = {
     &CMD_MCP_HEALTH,
     &CMD_MCP_TEST,
     &CMD_MCP_INFO,
+    &CMD_SYSTEM_SHOW,
+    &CMD_SYSTEM_RUN,
     &CMD_CONFIG_SHOW,
     &CMD_DOCTOR,
     &CMD_COMPLETION,

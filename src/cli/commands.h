@@ -53,6 +53,8 @@ extern const Command CMD_RUN_LIST;
 extern const Command CMD_RUN_SHOW;
 extern const Command CMD_SLO_EVAL;
 extern const Command CMD_SLO_VALIDATE;
+extern const Command CMD_SYSTEM_RUN;
+extern const Command CMD_SYSTEM_SHOW;
 extern const Command CMD_TRACE;
 extern const Command CMD_VERSION;
 

@@ -1,0 +1,17 @@
+// The System document that a verb names, with the changes of its --set options.
+#ifndef CLI_SYSTEM_FILE_H
+#define CLI_SYSTEM_FILE_H
+
+#include "cli/app.h"
+#include "model/system.h"
+
+#define OPTION_SYSTEM_SET                                                                          \
+    {                                                                                              \
+        .name = "set", .kind = OPTION_STRING, .repeat = true, .metavar = "NAME=VALUE",             \
+        .help = "Change a policy first: \"a->b.retry.attempts=2\", \"d.servers=20\"."              \
+    }
+
+// The verb's first positional, and its option "set".
+MUST_USE int cli_load_system(App *app, const OptionSet *set, System **ret_system, Err *e);
+
+#endif
