@@ -11,7 +11,8 @@
 typedef struct Candidate {
     System *sys; // the view after it
     Verdict verdict;
-    bool open;   // still in the funnel
+    bool open; // still in the funnel
+    bool simulated;
     double rank; // smaller is better, among those with the same gap
 } Candidate;
 
@@ -35,6 +36,13 @@ void funnel_judge(Funnel *f, Candidate *c, Outcome *outcome);
 // Rejects; `format` is one sentence.
 void funnel_reject(Funnel *f, Candidate *c, VerdictReason reason, const char *format, ...)
     PRINTF_LIKE(4, 5);
+// Is the budget over?
+bool funnel_over(Funnel *f);
+// The candidate's Outcome by simulation, in steady state; NULL where it cannot be had.
+Outcome *funnel_simulate(Funnel *f, const System *sys);
+// The stages at both ends (validate_stage.c).
+void funnel_bounds(Funnel *f);
+void funnel_stability(Funnel *f);
 // Is `a` to be preferred?
 int candidate_compare(const void *a, const void *b);
 // Does somebody who counts not get what was promised, or a bystander pay for it? Rejects then.
