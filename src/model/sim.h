@@ -58,8 +58,10 @@ typedef struct SimOptions {
 
 // Requests by the window that they were offered in.
 typedef struct SimWindow {
-    uint32_t offered, good, failed; // failed: answered with an error; unanswered: neither
-    double latency_sum_s;           // of those that ended well
+    uint32_t offered;
+    uint32_t ok, good;    // answered well; and within the time promised
+    uint32_t failed;      // answered with an error
+    double latency_sum_s; // of those answered well
 } SimWindow;
 
 typedef struct SimAgentWindow {
