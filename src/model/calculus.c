@@ -136,7 +136,7 @@ static int check_stable(const Calculus *c, Err *e)
         double given = curve_rate(&c->net->servers[s].service);
         if (asked > given * (1 + 1e-12)) {
             return err_set(
-                e, ERR_LIMIT,
+                e, ERR_UNSTABLE,
                 "server \"%.*s\" is unstable: its flows bring %g per unit of time in the "
                 "long run and it serves %g, so what waits grows without end; take %g "
                 "away or add as much",

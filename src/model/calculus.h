@@ -87,8 +87,8 @@ typedef struct CalculusBound {
 typedef struct Calculus Calculus;
 
 // ERR_ARG for a curve of the wrong shape, a path to nowhere or a count outside its limit;
-// ERR_UNSUPPORTED for flows that together go in a circle, naming it; ERR_LIMIT for a server that is
-// asked for more than it gives, naming it with both rates.
+// ERR_UNSUPPORTED for flows that together go in a circle, naming it; ERR_UNSTABLE for a server
+// that is asked for more than it gives, naming it with both rates.
 MUST_USE int calculus_create(const CalculusNetwork *network, Arena *arena, Calculus **ret, Err *e);
 
 // ERR_ARG for a flow that is not there, ERR_UNSUPPORTED for PMOO under FIFO, ERR_LIMIT past

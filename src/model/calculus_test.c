@@ -738,7 +738,7 @@ static void test_refusals_say_why(void **state)
          "s1 -> s2 -> s1"},
         {{"", 1, 1, {B10}, {{1, 1}}, {{0, 0, -1}}}, ERR_UNSUPPORTED, "s0 -> s0"},
         {{"", 2, 2, {B10, B10}, {{6, 1}, {5, 1}}, {{0, 1, -1}, {1, -1}}},
-         ERR_LIMIT,
+         ERR_UNSTABLE,
          "server \"s1\" is unstable: its flows bring 11 per unit of time in the long run and it "
          "serves 10"},
         {{"", 1, 1, {B10}, {{1, 1}}, {{1, -1}}}, ERR_ARG, "there is no server 1"},
@@ -747,7 +747,7 @@ static void test_refusals_say_why(void **state)
         {{"", 1, 0, {B10}, {{1, 1}}, {{0, -1}}}, ERR_ARG, "1 to 64 flows, not 0"},
         {{"", 1, 1, {{2e15, 1}}, {{1, 1}}, {{0, -1}}}, ERR_ARG, "server \"s0\": its service curve"},
         {{"", 1, 1, {B10}, {{1, 2e15}}, {{0, -1}}}, ERR_ARG, "flow \"f\": its arrival curve"},
-        {{"", 1, 1, {{0, 0}}, {{1, 1}}, {{0, -1}}}, ERR_LIMIT, "it serves 0"},
+        {{"", 1, 1, {{0, 0}}, {{1, 1}}, {{0, -1}}}, ERR_UNSTABLE, "it serves 0"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         Err e = {0};

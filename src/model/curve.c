@@ -8,6 +8,9 @@
 
 // A server whose rate is used up to this fraction has nothing left: the difference is rounding.
 #define RATE_EPSILON 1e-12
+// Lines that meet beyond this run side by side for all that matters; the one kept is on the safe
+// side.
+#define FAR 1e30
 
 enum { SKETCH_PIECES_MAX = 2 * CURVE_PIECES_MAX + 2 };
 
@@ -103,7 +106,8 @@ bool curve_is_service(const Curve *c)
     return is_shape(c, 1) && c->piece[0].y == 0;
 }
 
-// Adds a piece that goes on from where the last one ends; equal slopes stay one piece.
+// Adds a piece that goes on from where the last one ends, whatever rounding says about its own
+// height; `y` is that of the first piece. Equal slopes stay one piece.
 static void extend(Sketch *s, double x, double y, double slope)
 {
     if (s->count > 0) {
@@ -115,6 +119,7 @@ static void extend(Sketch *s, double x, double y, double slope)
             last->slope = slope;
             return;
         }
+        y = value(last, x);
     }
     assert(s->count < SKETCH_PIECES_MAX);
     s->piece[s->count++] = (CurvePiece){x, y, slope};
@@ -135,7 +140,7 @@ static void drop(Sketch *s, int k)
     if (k == 0) {
         *next = (CurvePiece){0, value(next, 0), next->slope};
     } else {
-        double x = meet(&s->piece[k - 1], next);
+        double x = fmin(fmax(meet(&s->piece[k - 1], next), s->piece[k].x), next->x);
         *next = (CurvePiece){x, value(&s->piece[k - 1], x), next->slope};
     }
     memmove(&s->piece[k], next, (size_t)(s->count - k - 1) * sizeof(CurvePiece));
@@ -216,9 +221,11 @@ static Curve envelope(const Curve *a, const Curve *b, double sign)
             s.count--;
             x = 0;
         }
-        if (isfinite(x)) {
-            // A service curve leaves 0 at a corner that rounding may put below it.
-            s.piece[s.count++] = (CurvePiece){x, fmax(value(&line, x), 0), line.slope};
+        if (x == 0) {
+            s.piece[s.count++] = (CurvePiece){0, fmax(value(&line, 0), 0), line.slope};
+        } else if (x < FAR) {
+            double y = value(&s.piece[s.count - 1], x);
+            s.piece[s.count++] = (CurvePiece){x, y, line.slope};
         }
     }
     return finish(&s);
@@ -387,31 +394,31 @@ bool curve_backlog(const Curve *arrival, const Curve *service, double *ret)
     return true;
 }
 
-// service(t) - arrival(t - shift) for t > shift, with whatever is negative cut off. `shift` is
-// chosen so that the difference is not positive there.
-static Curve excess(const Curve *service, const Curve *arrival, double shift)
+// service(t) - arrival(t - shift) for t > shift, with whatever is negative cut off. `gap` is the
+// difference at the shift, at most 0. Works along the breakpoints with times counted from the
+// shift, which may be large compared to the steps behind it.
+static Curve excess(const Curve *service, const Curve *arrival, double shift, double gap)
 {
     Sketch s = {0};
-    Curve moved = *arrival;
-    for (int i = 0; i < moved.count; i++) {
-        moved.piece[i].x += shift;
-    }
     int ia = 0;
     int ib = piece_at(service, shift);
-    double x = shift;
+    double x = 0;
+    bool positive = false;
     extend(&s, 0, 0, 0);
-    for (bool more = true; more;) {
-        const CurvePiece *pa = &moved.piece[ia];
-        const CurvePiece *pb = &service->piece[ib];
-        double from = x;
-        more = next_break(&moved, service, &ia, &ib, &x);
-        double slope = pb->slope - pa->slope;
-        double gap = value(pb, from) - value(pa, from);
-        if (slope <= RATE_EPSILON * pb->slope || (more && gap + slope * (x - from) <= 0)) {
-            continue;
+    for (double next = 0; isfinite(next); x = next) {
+        double slope = service->piece[ib].slope - arrival->piece[ia].slope;
+        bool rises = slope > RATE_EPSILON * service->piece[ib].slope;
+        double xa = ia + 1 < arrival->count ? arrival->piece[ia + 1].x : INFINITY;
+        double xb = ib + 1 < service->count ? service->piece[ib + 1].x - shift : INFINITY;
+        ia += xa <= xb && ia + 1 < arrival->count;
+        ib += xb <= xa && ib + 1 < service->count;
+        next = fmin(xa, xb);
+        double start = positive || !rises ? x : x - gap / slope;
+        if (rises && start < next) {
+            extend(&s, shift + start, 0, slope);
+            positive = true;
         }
-        double start = gap < 0 ? from - gap / slope : from;
-        extend(&s, start, fmax(gap, 0), slope);
+        gap += isfinite(next) ? slope * (next - x) : 0;
     }
     return finish(&s);
 }
@@ -430,7 +437,7 @@ bool curve_busy(const Curve *arrival, const Curve *service, double *ret)
 Curve curve_leftover_arbitrary(const Curve *service, const Curve *cross)
 {
     assert(curve_is_arrival(cross) && curve_is_service(service));
-    return excess(service, cross, 0);
+    return excess(service, cross, 0, -curve_burst(cross));
 }
 
 Curve curve_leftover_fifo(const Curve *service, const Curve *cross)
@@ -440,6 +447,5 @@ Curve curve_leftover_fifo(const Curve *service, const Curve *cross)
     if (!isfinite(theta)) {
         return curve_rate_latency(0, 0);
     }
-    // The value at theta is 0 by its definition; rounding must not leave a jump there.
-    return excess(service, cross, theta);
+    return excess(service, cross, theta, 0);
 }

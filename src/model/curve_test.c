@@ -169,6 +169,27 @@ static void test_loosens_on_the_safe_side(void **state)
     assert_int_equal(s.count, CURVE_PIECES_MAX);
 }
 
+// Found by fuzz_curve: a server that rests for years before traffic with a knee after a
+// millisecond, and lines that are all but parallel. The shapes must hold, and the values where they
+// can.
+static void test_far_apart_scales(void **state)
+{
+    (void)state;
+    Curve fast = curve_token_bucket(6100, 0.000167);
+    Curve mean = curve_token_bucket(23.193, 3.0128);
+    Curve a = curve_arrival_min(&fast, &mean);
+    Curve s = curve_rate_latency(94000, 1.02e8);
+    Curve left = curve_leftover_fifo(&s, &a);
+    assert_true(curve_is_service(&left));
+    near(curve_latency(&left), 1.02e8);
+    near(curve_rate(&left), 94000 - 23.193);
+    Curve one = curve_rate_latency(1e6, 2);
+    Curve other = curve_rate_latency(1e6 * (1 + 1e-15), 2.5e9);
+    Curve both = curve_service_max(&one, &other);
+    assert_true(curve_is_service(&both));
+    near(curve_at(&both, 12), 1e7);
+}
+
 static Curve random_arrival(Rng *r)
 {
     Curve c = curve_token_bucket(20 * rng_double(r), 10 * rng_double(r));
@@ -272,6 +293,7 @@ int main(void)
         cmocka_unit_test(test_unstable_has_no_bound),
         cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_loosens_on_the_safe_side),
+        cmocka_unit_test(test_far_apart_scales),
         cmocka_unit_test(test_against_definitions),
         cmocka_unit_test(test_delay_of_the_greedy_source),
     };
