@@ -72,7 +72,7 @@ typedef enum MessageReason {
     REASON_LEFT,         // a party left
     REASON_REFUSED,      // a person or a fixed policy said no
     REASON_MALFORMED,    // the request makes no sense
-    REASON_NO_ANSWER,    // never on the wire: a party did not answer in time
+    REASON_NO_ANSWER,    // a party did not answer in time
     REASONS,
 } MessageReason;
 extern const char *const MESSAGE_REASON_NAMES[REASONS + 1];
@@ -127,7 +127,7 @@ typedef struct Message {
     MessageConstraint *constraints;
     size_t constraint_count;
     ProposalEstimates predicted;
-    Slice document; // JSON: an interface, a query, an answer, metrics
+    Slice document; // JSON: an interface, a query, an answer, metrics; PROPOSE: the whole plan
 } Message;
 
 typedef enum MessageField {

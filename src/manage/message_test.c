@@ -84,7 +84,8 @@ static void test_the_form(void **state)
         "\"constraints\":[{\"op\":\"at_least\",\"subject\":\"b->c.timeout.attempt\","
         "\"value\":\"1s\"},{\"op\":\"at_most\",\"subject\":\"batch.p99\",\"value\":\"4\"},"
         "{\"op\":\"unchanged\",\"subject\":\"d.servers\"}],\"depth\":1,"
-        "\"direction\":\"downstream\",\"for_ns\":5000000000,\"negotiation\":\"a-1-7\","
+        "\"direction\":\"downstream\",\"document\":{\"p99\":1.5},\"for_ns\":5000000000,"
+        "\"negotiation\":\"a-1-7\","
         "\"predicted\":{\"tasks.p99\":{\"confidence\":0.9,\"high\":2.1,\"low\":1.6,"
         "\"value\":1.8}},\"root\":\"a-1-7\",\"round\":2,\"text\":\"\\\"why\\\"\\n\","
         "\"type\":\"propose\",\"version\":1}");

@@ -28,8 +28,10 @@
 //         switch (a.kind) { case ACTION_SEND: ... }
 //     }
 //
-// Drain the actions after every call; what an action points at lives until the next call that is
-// not negotiator_next_action. One thread. Times are those of any clock that does not go back.
+// Drain the actions after every call; other calls may be made while draining, what they want done
+// comes behind. What an action points at lives through the first call after the one that took it
+// out, so it may be passed to that. One thread. Times are those of any
+// clock that does not go back.
 #ifndef MANAGE_NEGOTIATOR_H
 #define MANAGE_NEGOTIATOR_H
 
@@ -96,10 +98,11 @@ typedef struct NegotiationPlan {
 // *ret_deal names the negotiation here. ERR_ARG; ERR_LIMIT: too many deals or parties.
 MUST_USE int negotiator_propose(Negotiator *n, int64_t now_ns, const NegotiationPlan *plan,
                                 uint64_t *ret_deal, Err *e);
-// In place of negotiator_decide: asks others first. The proposer of `grant` hears DEFER. When all
-// of them accept, ACTION_VALIDATE comes again with `supported` set (their leases wait); when not,
-// ACTION_REPLAN of the deal: revise it, or give it up and ACTION_VALIDATE comes again with
-// `refused` set. ERR_LIMIT: too deep; ERR_TIMEOUT: no time left; ERR_NOT_FOUND: no such grant.
+// In place of negotiator_decide: asks others first, for changes of places that the grant itself
+// does not ask for. The proposer of `grant` hears DEFER. When all of them accept, ACTION_VALIDATE
+// comes again with `supported` set (their leases wait); when not, ACTION_REPLAN of the deal: revise
+// it, or give it up and ACTION_VALIDATE comes again with `refused` set. ERR_LIMIT: too deep;
+// ERR_TIMEOUT: no time left; ERR_NOT_FOUND: no such grant.
 MUST_USE int negotiator_propose_for(Negotiator *n, int64_t now_ns, uint64_t grant,
                                     const NegotiationPlan *plan, uint64_t *ret_deal, Err *e);
 // After ACTION_REPLAN: the next round. `for_ns` and `watch_ns` of the plan are not looked at.
@@ -179,6 +182,7 @@ typedef enum DealState {
     DEAL_WATCHING,
     DEAL_KEEPING,
     DEAL_WITHDRAWING,
+    DEAL_KEPT, // one that served another: may still be taken back along with it
     DEAL_STATES,
 } DealState;
 extern const char *const DEAL_STATE_NAMES[DEAL_STATES + 1];
@@ -203,7 +207,8 @@ typedef enum ActionKind {
     ACTION_ROLLBACK, // set `changes`, the old values; answer with rolled_back
     ACTION_REPLAN,   // `answers` of round `round`; answer with revise or withdraw, within answer_ns
     ACTION_WATCH,    // all is applied; answer with keep or withdraw, within watch_ns
-    ACTION_ENDED,    // of the deal: `outcome`, `reason`
+    ACTION_ENDED,    // of the deal: `outcome`, `reason`, `answers`. One that served another and was
+                     // kept may end a second time when it is taken back
     ACTION_GRANT,    // the grant of `peer` came into `grant_state`, for the record
     ACTION_DEAL,     // the deal came into `deal_state`, for the record
 } ActionKind;
