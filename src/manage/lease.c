@@ -92,7 +92,9 @@ int lease_retake(LeaseTable *t, const MessageChange *params, size_t count, uint6
         }
     }
     for (size_t i = 0; i < count; i++) {
-        find(t, message_place(params[i].param))->grant = grant;
+        Lease *lease = find(t, message_place(params[i].param));
+        assert(lease); // found above
+        lease->grant = grant;
     }
     return 0;
 }
