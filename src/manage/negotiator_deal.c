@@ -675,7 +675,7 @@ static void on_defer(Negotiator *n, int64_t now_ns, Deal *d, Party *p)
     }
 }
 
-static void on_failed(Negotiator *n, int64_t now_ns, Deal *d, const Party *p, const Message *m)
+static void on_failed(Negotiator *n, int64_t now_ns, Deal *d, Party *p, const Message *m)
 {
     bool holds = d->state == DEAL_PREPARED || d->state == DEAL_COMMITTING ||
                  d->state == DEAL_WATCHING || d->state == DEAL_KEEPING;
@@ -684,9 +684,8 @@ static void on_failed(Negotiator *n, int64_t now_ns, Deal *d, const Party *p, co
     } else if (d->state == DEAL_PREPARING && p->state == PARTY_ACCEPTED && m->token == p->token) {
         Message no = *m;
         no.type = MESSAGE_REJECT;
-        Party *changed = party_of(d, p->name);
-        keep_answer(d, changed, &no);
-        changed->state = PARTY_REFUSED;
+        keep_answer(d, p, &no);
+        p->state = PARTY_REFUSED;
         consider_round(n, now_ns, d);
     }
 }
