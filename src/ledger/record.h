@@ -28,11 +28,12 @@ enum {
 #define RECORD_RUN_ARTIFACT SLICE("run.artifact")
 #define RECORD_RUN_END      SLICE("run.end")
 // In the ledger's chain:
-#define RECORD_SEALED   SLICE("run.sealed")
-#define RECORD_ATTACHED SLICE("run.attached")
-#define RECORD_PRUNED   SLICE("run.pruned")
-#define RECORD_PIN      SLICE("baseline.pin")
-#define RECORD_UNPIN    SLICE("baseline.unpin")
+#define RECORD_SEALED      SLICE("run.sealed")
+#define RECORD_ATTACHED    SLICE("run.attached")
+#define RECORD_PRUNED      SLICE("run.pruned")
+#define RECORD_PIN         SLICE("baseline.pin")
+#define RECORD_UNPIN       SLICE("baseline.unpin")
+#define RECORD_OBSERVATION SLICE("observation")
 
 typedef struct Record {
     int64_t seq;
