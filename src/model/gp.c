@@ -428,6 +428,11 @@ size_t gp_points(const Gp *gp)
     return gp->n;
 }
 
+size_t gp_inputs(const Gp *gp)
+{
+    return gp->d;
+}
+
 void gp_leave_one_out(const Gp *gp, double *ret_mean, double *ret_variance)
 {
     double *inverse = mem_alloc(gp->n * gp->n * sizeof *inverse);

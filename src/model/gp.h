@@ -53,6 +53,7 @@ double gp_noise(const Gp *gp);
 double gp_log_likelihood(const Gp *gp); // of the scaled output
 const GpParams *gp_params(const Gp *gp);
 size_t gp_points(const Gp *gp);
+size_t gp_inputs(const Gp *gp);
 
 // What would be said of each point if it had not been seen (equations 5.10 to 5.12): mean and
 // variance of the observation, n each; either may be NULL. Parameters stay those of all points.

@@ -1,6 +1,7 @@
 // Gradient boosted regression trees, trained by XGBoost (Chen, Guestrin: "XGBoost: A Scalable Tree
-// Boosting System", KDD 2016) and walked by us: a prediction takes a microsecond, no lock and no
-// library, and a forest from a file is checked by our own reader before anything follows its links.
+// Boosting System", KDD 2016) and walked by us: a prediction takes some microseconds, no lock and
+// no library, and a forest from a file is checked by our own reader before anything follows its
+// links.
 //
 //     rc = trees_fit(x, n, d, y, &(TreesOptions){.seed = 1}, &trees, e);
 //     double y = trees_predict(trees, row);
