@@ -83,7 +83,7 @@ static void edges_into(Formula *f, const System *sys)
     }
 }
 
-// What no policy changes: how work is spread, and the loads if nothing failed.
+// What neither policies nor rates change: how work is spread, and how often who is visited.
 static void agents_of(Formula *f, const System *sys)
 {
     for (uint32_t i = 0; i < sys->agent_count; i++) {
@@ -94,20 +94,32 @@ static void agents_of(Formula *f, const System *sys)
         a->reply = ARENA_ARRAY(f->arena, Reply, f->classes);
         a->groups = ARENA_ARRAY(f->arena, GroupState, f->classes * sys->agents[i].group_count + 1);
     }
-    double *visits = ARENA_ARRAY(f->arena, double, sys->agent_count + 1);
+    f->visits = ARENA_ARRAY(f->arena, double, (size_t)sys->agent_count * sys->client_count + 1);
     for (uint32_t c = 0; c < sys->client_count; c++) {
+        system_visits(sys, c, f->visits + (size_t)c * sys->agent_count);
+    }
+}
+
+// Loads if nothing failed, and how uneven they are: by the clients' rates, which a query may
+// change.
+static void loads_of(Formula *f, const System *sys)
+{
+    for (uint32_t i = 0; i < f->agent_count; i++) {
+        f->agents[i].ideal = f->agents[i].arrival_scv = 0;
+    }
+    for (uint32_t c = 0; c < f->client_count; c++) {
         const SystemClient *client = &sys->clients[c];
         double rate = client->users ? client->users / fmax(dist_mean(&client->think) * 1e-9, 1e-3)
                                     : client->per_second;
-        system_visits(sys, c, visits);
-        for (uint32_t i = 0; i < sys->agent_count; i++) {
+        for (uint32_t i = 0; i < f->agent_count; i++) {
             AgentState *a = &f->agents[i];
+            double mine = rate * f->visits[(size_t)c * f->agent_count + i];
             // The asymptotic method of Whitt (1983): variability adds up by shares of the load.
-            a->arrival_scv += visits[i] * rate * (client->users ? 1 : client->scv);
-            a->ideal += visits[i] * rate;
+            a->arrival_scv += mine * (client->users ? 1 : client->scv);
+            a->ideal += mine;
         }
     }
-    for (uint32_t i = 0; i < sys->agent_count; i++) {
+    for (uint32_t i = 0; i < f->agent_count; i++) {
         AgentState *a = &f->agents[i];
         a->arrival_scv = a->ideal > 0 ? a->arrival_scv / a->ideal : 1;
     }
@@ -185,6 +197,7 @@ static void start(Formula *f, const System *sys, Start from)
             a->groups[g] = (GroupState){.reach = 1};
         }
     }
+    loads_of(f, sys);
     (void)formula_down(f, sys, 1);
 }
 

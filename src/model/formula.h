@@ -53,9 +53,9 @@ typedef struct FormulaFacts {
 MUST_USE int formula_create(const System *sys, Formula **ret_formula, Err *e);
 void formula_destroy(Formula *f); // NULL is fine
 
-// `sys`: the System that `f` was made for, or a copy of it with other parameters. Fills `outcome`,
-// whose intervals have its `confidence` (set it before; 0: 0.9). Its `reason` lives until the next
-// solve or destroy: copy it to keep it.
+// `sys`: the System that `f` was made for, or a copy of it with other parameters and other rates.
+// Fills `outcome`, whose intervals have its `confidence` (set it before; 0: 0.9). Its `reason`
+// lives until the next solve or destroy: copy it to keep it.
 FormulaFacts formula_solve(Formula *f, const System *sys, Outcome *outcome);
 // The same without the look from above: half the time, for screening.
 FormulaFacts formula_solve_below(Formula *f, const System *sys, Outcome *outcome);

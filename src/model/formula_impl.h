@@ -127,6 +127,7 @@ struct Formula {
     EdgeState *edges;
     uint32_t *order; // callees before their callers
     double *rates;   // of clients
+    double *visits;  // [client * agents + agent], if nothing failed
     CallScratch scratch;
     Reply current, joined, part;
     Spread sum;
