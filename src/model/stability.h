@@ -7,15 +7,15 @@
 //     if (s.verdict != STABILITY_RECOVERS) { ... s.reason ... }
 //
 // Each seed gives two simulations with the same arrivals and the same luck: one with the trigger,
-// one without (the control). It has recovered when every client with an objective is good again,
-// window after window, within `within_ns` after the trigger. A client that is bad without a
-// trigger, too, is STABILITY_UNFIT: that is no question of recovery.
+// one without (the control). It has recovered when every client with an objective gets what it is
+// promised, or what the control gets where that is less, over the last half of the time that it has
+// after the trigger (`within_ns`). A client that misses its goodput without a trigger, too, is
+// STABILITY_UNFIT: that is no question of recovery.
 //
 // How many seeds: Wald's sequential test of "recovers in 95 % of cases" against "in half of them",
-// both errors 5 %: five successes in a row or two failures at the beginning decide. Hints that cost
-// nothing come first: the formula's two fixed points, bounds (no overload can last), and for a
-// single queue with retries the escape time of its Markov chain (model/metastable.h). They never
-// accept by themselves but for the bound, which is certain.
+// both errors 5 %: five successes in a row or two failures at the beginning decide. What costs
+// nothing is reported beside it: the formula's two fixed points, and for a single queue with
+// retries how long its Markov chain takes from full to empty (model/metastable.h).
 #ifndef MODEL_STABILITY_H
 #define MODEL_STABILITY_H
 
@@ -53,7 +53,8 @@ typedef struct Stability {
     uint32_t seeds, recovered;
     double at_least; // one-sided 95 % lower limit of the share that recovers (Clopper, Pearson)
     bool bistable;   // the formula saw two fixed points
-    bool certain;    // by the bound: no simulation was needed
+    double drain_s;  // what the trigger alone explains
+    double escape_s; // of a single queue with retries: from full to good, mean; NAN: not such a one
     Slice reason;    // one sentence
     int64_t took_ns;
 } Stability;
