@@ -288,7 +288,7 @@ static int memory(const Station *t, const double *pi, Metastable *m, Err *e)
 
 static int analyse(const Station *t, Metastable *m, Err *e)
 {
-    size_t n = (size_t)(t->queue * t->orbit);
+    size_t n = (size_t)ctmc_states(t->chain);
     double *pi = mem_alloc(n * sizeof(double));
     double *spare = mem_alloc(n * sizeof(double));
     bool *good = mem_alloc(n * sizeof(bool));
