@@ -71,9 +71,14 @@ static void aim(Check *c)
     }
     SystemSpike *spike = ARENA_NEW(c->arena, SystemSpike);
     *spike = (SystemSpike){c->o.at_ns, c->o.for_ns, c->o.factor};
+    bool said = false; // by the document: who comes in spikes
+    for (uint32_t i = 0; i < c->sys->client_count; i++) {
+        said = said || c->sys->clients[i].spike_count > 0;
+    }
     for (uint32_t i = 0; i < c->shaken->client_count; i++) {
+        bool spikes = said ? c->sys->clients[i].spike_count > 0 : true;
         c->shaken->clients[i].spikes = spike;
-        c->shaken->clients[i].spike_count = c->shaken->clients[i].users == 0;
+        c->shaken->clients[i].spike_count = spikes && c->shaken->clients[i].users == 0;
     }
 }
 
@@ -168,6 +173,12 @@ static double promised(const SystemObjective *o)
     return o->goodput > 0 ? o->goodput : GOODPUT_DEFAULT;
 }
 
+// The last third of the time after the trigger.
+static int64_t judged_from(const Check *c)
+{
+    return c->horizon_ns - (c->horizon_ns - c->end_ns) / 3;
+}
+
 // The end of the last two bad windows in a row after the trigger, s; -1: the client is not back.
 static double back_after(const Check *c, const SimResult *result, const SimRun *run,
                          uint32_t client, double target)
@@ -181,7 +192,7 @@ static double back_after(const Check *c, const SimResult *result, const SimRun *
         last = bad && (before || last == c->end_ns) ? at + result->window_ns : last;
         before = bad;
     }
-    int64_t middle = c->end_ns + (c->horizon_ns - c->end_ns) / 2;
+    int64_t middle = judged_from(c);
     if (run->end != SIM_ENDED || run->ended_ns < c->horizon_ns ||
         misses(share_of(result, run, c->sys, client, middle, c->horizon_ns), target)) {
         return -1;
@@ -211,8 +222,8 @@ static SeedVerdict judge(Check *c, const SimResult *control, const SimResult *sh
         }
         double back = back_after(c, shaken, &shaken->runs[r], o->client, target);
         if (back < 0) {
-            Share late = share_of(shaken, &shaken->runs[r], sys, o->client,
-                                  c->end_ns + (c->horizon_ns - c->end_ns) / 2, c->horizon_ns);
+            Share late =
+                share_of(shaken, &shaken->runs[r], sys, o->client, judged_from(c), c->horizon_ns);
             c->worst_share = late.offered > 0 ? (double)late.good / (double)late.offered : 0;
             verdict = SEED_LOST;
         }
@@ -360,7 +371,7 @@ int stability_check(Arena *arena, const System *sys, const StabilityOptions *opt
     escape(&c);
     int64_t within = c.o.within_ns;
     if (within <= 0) {
-        within = (int64_t)(fmin(30 + 2 * fmin(s.drain_s, 1e6), 900) * 1e9);
+        within = (int64_t)(fmin(60 + 3 * fmin(s.drain_s, 1e6), 900) * 1e9);
     }
     c.horizon_ns = c.end_ns + within;
     while (s.seeds < c.o.seeds_max && fabs(c.log_odds) < log(LIKELY)) {

@@ -8,8 +8,8 @@
 //
 // Each seed gives two simulations with the same arrivals and the same luck: one with the trigger,
 // one without (the control). It has recovered when every client with an objective gets what it is
-// promised, or what the control gets where that is less, over the last half of the time that it has
-// after the trigger (`within_ns`). A client that misses its goodput without a trigger, too, is
+// promised, or what the control gets where that is less, over the last third of the time that it
+// has after the trigger (`within_ns`). A client that misses its goodput without a trigger, too, is
 // STABILITY_UNFIT: that is no question of recovery.
 //
 // How many seeds: Wald's sequential test of "recovers in 95 % of cases" against "in half of them",
@@ -34,7 +34,9 @@ enum { STABILITY_SEEDS_MAX = 100 };
 // Zeroes are defaults.
 typedef struct StabilityOptions {
     uint64_t seed;
-    double factor;       // of the rates of all open clients; 0: 3
+    // Of the rates of the clients that have spikes in the document, or of all open ones where none
+    // has; 0: 3.
+    double factor;
     uint32_t lose_agent; // with `lose`: loses so many servers instead of a spike
     uint32_t lose;
     int64_t at_ns;      // 0: 30 s, when it has warmed up
