@@ -5,6 +5,8 @@
 
 #include "policy/program.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     PolicyProgram p;
