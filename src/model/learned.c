@@ -87,10 +87,10 @@ const Slice *learned_sources(const Learned *m, size_t *ret_count, size_t *ret_mo
 
 double learned_base(const Learned *m, const LearnedModel *o, const double *values)
 {
-    if (!m->base) {
+    if (!o->report.hybrid) {
         return o->report.logarithm ? 1 : 0;
     }
-    double base = m->base(m->base_ctx, values, o->number);
+    double base = m->base(m->base_ctx, m, values, o->column.name);
     return isfinite(base) && (base > 0 || !o->report.logarithm) ? base : (double)NAN;
 }
 
@@ -115,7 +115,7 @@ size_t learned_features(const Learned *m, const LearnedModel *o, const double *v
             ret[count++] = in->logarithm ? log(fmax(values[i], in->region.low / 2)) : values[i];
         }
     }
-    if (m->base) {
+    if (o->report.hybrid) {
         ret[count++] = o->report.logarithm ? log(base) : base;
     }
     return count;
@@ -147,14 +147,16 @@ int learned_begin(Learned *m, LearnedModel *o, Err *e)
 
 // ---- asking
 
-// How far outside of the region a value is, in widths of it; 0 inside.
-static double excess(const LearnedInput *in, double value)
+// How far outside of the region a value is, in widths of it; 0 inside. Of n values drawn from a
+// range the outermost are a mean gap away from its ends, so that much is no excursion: without it a
+// tenth of the questions would be refused for the sake of ten inputs and two hundred rows.
+static double excess(const Learned *m, const LearnedInput *in, double value)
 {
     double width = in->region.high - in->region.low;
     double size = fmax(fabs(in->region.low), fabs(in->region.high));
     double over = fmax(in->region.low - value, value - in->region.high);
-    // The last bits of a value that went through a file are no excursion.
-    if (over <= 1e-9 * fmax(size, width)) {
+    double gap = m->rows > 1 ? width / (double)(m->rows - 1) : 0;
+    if (over <= fmax(gap, 1e-9 * size)) { // the last bits may be lost in a file
         return 0;
     }
     return over / (width > 0 ? width : fmax(size, 1e-9));
@@ -169,7 +171,7 @@ static int check_values(const Learned *m, const double *values, LearnedWhere whe
         if (!isfinite(values[i])) {
             return err_set(e, ERR_ARG, "%.*s is not finite", SLICE_FMT(in->column.name));
         }
-        double over = excess(in, values[i]);
+        double over = excess(m, in, values[i]);
         if (over > 0 && where == LEARNED_INSIDE) {
             return err_set(
                 e, ERR_REFUSED,

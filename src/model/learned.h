@@ -21,7 +21,8 @@
 // cross-validated scores cover 1 - 2 alpha for certain and 1 - alpha in practice (Barber, Candes,
 // Ramdas, Tibshirani: "Predictive inference with the jackknife+", 2021, theorem 4).
 //
-// The *region* is the box of the inputs that were seen. Outside of it a model from data is a guess:
+// The *region* is the box of the inputs that were seen, and a mean gap between rows around it.
+// Outside of it a model from data is a guess:
 // learned_predict refuses with ERR_REFUSED and the name of the input, unless told LEARNED_ANYWHERE;
 // then the answer says so, and its interval is stretched by how far outside it is, with no promise
 // about coverage.
@@ -47,10 +48,13 @@ enum {
 typedef enum LearnedKind { LEARNED_AUTO, LEARNED_GP, LEARNED_TREES, LEARNED_KINDS } LearnedKind;
 extern const char *const LEARNED_KIND_NAMES[LEARNED_KINDS]; // "auto", "gp", "trees"
 
-// What a formula says of output `output` at the values of the model's inputs, in the order of
-// learned_input(). NAN or not positive where it has nothing to say (an unstable system, say): such
-// rows are left out, and such questions are refused. Called from whichever thread fits or asks.
-typedef double LearnedBase(void *ctx, const double *inputs, size_t output);
+typedef struct Learned Learned;
+
+// What a formula says of an output at these values of the model's inputs (learned_input of `m`,
+// which may still be in the making: ask it for nothing else). NAN where it has nothing to say (an
+// unstable system, say): such rows are left out, and such questions are not answered. Called from
+// whichever thread fits or asks.
+typedef double LearnedBase(void *ctx, const Learned *m, const double *inputs, Slice output);
 
 typedef struct LearnedOptions {
     LearnedKind kind;
@@ -63,12 +67,11 @@ typedef struct LearnedOptions {
     size_t gp_rows_max;    // AUTO tries a Gaussian process up to so many rows; 0: 600
 } LearnedOptions;
 
-typedef struct Learned Learned;
-
 // Rows that miss an input are left out, and for an output those that miss it. Inputs that never
 // change are no help, but belong to the region as a point. Outputs that never change, or have fewer
-// than LEARNED_ROWS_MIN rows, are left out, and learned_left_out says why. ERR_ARG with the reason
-// where no output or no changing input remains; ERR_LIMIT.
+// than LEARNED_ROWS_MIN rows, are left out, and learned_left_out says why; those that the base
+// never has a word on are learned without it. ERR_ARG with the reason where no output or no
+// changing input remains; ERR_LIMIT.
 MUST_USE int learned_fit(const Dataset *d, const LearnedOptions *options, Learned **ret_model,
                          Err *e);
 void learned_destroy(Learned *m); // NULL is fine
@@ -105,6 +108,7 @@ RefitAdvice learned_advise(const Learned *m, size_t rows_now);
 typedef struct LearnedReport {
     LearnedKind kind; // of this output
     bool logarithm;   // of the values or their ratio to the base
+    bool hybrid;      // corrects the base
     size_t rows;      // that had this output
     // Of cross-validated predictions, relative to the value or a hundredth of the range of values,
     // whichever is larger (shares are often 0).

@@ -47,6 +47,7 @@ static void write_numbers(JsonWriter *w, const char *key, const double *values, 
 static void write_output(const LearnedModel *o, JsonWriter *w)
 {
     json_object_begin(w);
+    json_field_bool(w, "hybrid", o->report.hybrid);
     json_field_cstr(w, "kind", LEARNED_KIND_NAMES[o->report.kind]);
     json_field_bool(w, "logarithm", o->report.logarithm);
     json_key(w, SLICE("model"));
@@ -56,7 +57,6 @@ static void write_output(const LearnedModel *o, JsonWriter *w)
         trees_write(o->trees, w);
     }
     json_field_string(w, "name", o->column.name);
-    json_field_int(w, "number", (int64_t)o->number);
     json_key(w, SLICE("report"));
     write_report(&o->report, w);
     write_numbers(w, "residuals", o->residuals, o->known);
@@ -241,15 +241,19 @@ static int read_numbers(const Doc *doc, const char *key, double **ret, size_t *r
     return 0;
 }
 
-static int read_report(LearnedModel *o, const Doc *output, Err *e)
+static int read_report(const Learned *m, LearnedModel *o, const Doc *output, Err *e)
 {
-    const Doc *report = NULL, *logarithm = NULL;
+    const Doc *report = NULL, *logarithm = NULL, *hybrid = NULL;
     int rc = get(output, "report", DOC_OBJECT, &report, e);
     if (rc == 0) {
         rc = get(output, "logarithm", DOC_BOOL, &logarithm, e);
     }
     if (rc == 0) {
+        rc = get(output, "hybrid", DOC_BOOL, &hybrid, e);
+    }
+    if (rc == 0) {
         o->report.logarithm = logarithm->boolean;
+        o->report.hybrid = hybrid->boolean && m->base != NULL;
         rc = get_optional(report, "median_error", &o->report.median_error, e);
     }
     if (rc == 0) {
@@ -268,7 +272,7 @@ static int read_report(LearnedModel *o, const Doc *output, Err *e)
 static int read_model(const Learned *m, LearnedModel *o, const Doc *output, Err *e)
 {
     const Doc *kind = NULL, *model = NULL;
-    size_t width = m->base ? 1 : 0;
+    size_t width = o->report.hybrid;
     for (size_t i = 0; i < m->input_count; i++) {
         width += m->inputs[i].used;
     }
@@ -302,10 +306,7 @@ static int read_output(Learned *m, const Doc *output, Err *e)
         rc = get_text(m, output, "unit", &o->column.unit, e);
     }
     if (rc == 0) {
-        rc = get_count(output, "number", LEARNED_OUTPUTS_MAX - 1, &o->number, e);
-    }
-    if (rc == 0) {
-        rc = read_report(o, output, e);
+        rc = read_report(m, o, output, e);
     }
     if (rc == 0) {
         rc = read_model(m, o, output, e);

@@ -132,15 +132,27 @@ static int survey(Learned *m, const Dataset *d, const size_t *places, Err *e)
 
 // ---- the rows of an output
 
-// Logarithms for what is positive throughout and where the base is, too.
-static bool all_positive(const Dataset *d, size_t column)
+// Whether the base has a word on the output, and whether logarithms may be taken: where the output
+// and the base, if there is one, are positive throughout.
+static void choose_scale(Learned *m, LearnedModel *o, const Dataset *d, const size_t *places,
+                         size_t column)
 {
-    bool positive = true;
+    double inputs[LEARNED_INPUTS_MAX];
+    bool positive = true, base_positive = true, any = false;
     for (size_t row = 0; row < dataset_rows(d); row++) {
         double value = dataset_cell(d, row, column);
-        positive = positive && (isnan(value) || value > 0);
+        if (isnan(value) || !get_inputs(m, d, places, row, inputs)) {
+            continue;
+        }
+        positive = positive && value > 0;
+        double base = m->base ? m->base(m->base_ctx, m, inputs, o->column.name) : (double)NAN;
+        if (isfinite(base)) {
+            any = true;
+            base_positive = base_positive && base > 0;
+        }
     }
-    return positive;
+    o->report.hybrid = any;
+    o->report.logarithm = positive && (!any || base_positive);
 }
 
 static void gather(const Learned *m, const LearnedModel *o, const Dataset *d, const size_t *places,
@@ -317,7 +329,7 @@ static int judge(Learned *m, LearnedModel *o, const Rows *r, size_t folds, Err *
     }
     o->report.rows = r->n;
     o->report.median_error = median_error(o, r, false, scratch);
-    o->report.base_error = m->base ? median_error(o, r, true, scratch) : (double)NAN;
+    o->report.base_error = o->report.hybrid ? median_error(o, r, true, scratch) : (double)NAN;
     judge_intervals(o, r, scores, folds, 1 - m->confidence, scratch);
     free(scores);
     return learned_begin(m, o, e);
@@ -382,14 +394,13 @@ static const char *reason_to_leave_out(const Rows *r)
 }
 
 static int fit_output(Learned *m, const Dataset *d, const size_t *places, size_t column,
-                      size_t number, const LearnedOptions *options, Err *e)
+                      const LearnedOptions *options, Err *e)
 {
     const Column *c = dataset_column_at(d, column);
     LearnedModel *o = mem_zalloc(sizeof *o);
     o->column = (Column){arena_copy(m->arena, c->name), arena_copy(m->arena, c->unit), c->role};
-    o->number = number;
-    o->report.logarithm = all_positive(d, column);
-    size_t width = m->base ? 1 : 0;
+    choose_scale(m, o, d, places, column);
+    size_t width = o->report.hybrid;
     for (size_t i = 0; i < m->input_count; i++) {
         width += m->inputs[i].used;
     }
@@ -451,7 +462,7 @@ static int fit_all(Learned *m, const Dataset *d, const LearnedOptions *options, 
         rc = survey(m, d, inputs, e);
     }
     for (size_t i = 0; rc == 0 && i < output_count; i++) {
-        rc = fit_output(m, d, inputs, outputs[i], i, options, e);
+        rc = fit_output(m, d, inputs, outputs[i], options, e);
     }
     if (rc == 0 && m->output_count == 0) {
         rc = err_set(e, ERR_ARG, "no output can be learned: %.*s", SLICE_FMT(m->left_out[0]));

@@ -18,7 +18,6 @@ typedef struct LearnedInput {
 
 typedef struct LearnedModel {
     Column column;
-    size_t number; // of the output among the table's, which is what the base is asked for
     LearnedReport report;
     Gp *gp; // one of the two
     Trees *trees;
