@@ -3,6 +3,7 @@
 // byte says which reader the rest is for.
 #include "ledger/foreign.h"
 #include "ledger/payload.h"
+#include "ledger/proposal_impl.h"
 #include "ledger/totals.h"
 
 enum { TEXT_MAX = 64 << 10, ARENA_BYTES = 256 << 20, OUT_MAX = 16 << 20 };
@@ -71,6 +72,40 @@ static void check_payload(Arena *arena, unsigned which, Slice text)
     buf_done(&canonical);
 }
 
+static void check_proposal(Arena *arena, bool is_draft, Slice text)
+{
+    Proposal draft;
+    StepPayload step;
+    Buf first = buf_create(OUT_MAX), second = buf_create(OUT_MAX), canonical = buf_create(OUT_MAX);
+    Slice from = text;
+    for (Buf *out = &first; out; out = out == &first ? &second : NULL) {
+        if (is_draft) {
+            if (proposal_read_draft(arena, from, &draft, NULL) != 0) {
+                require(out == &first, "its own writing is refused");
+                break;
+            }
+            require(proposal_payload_draft(&draft, out, NULL) == 0, "what was read is not written");
+        } else {
+            if (proposal_read_step(arena, from, &step, NULL) != 0) {
+                require(out == &first, "its own writing is refused");
+                break;
+            }
+            require(proposal_payload_step(&step, out, NULL) == 0, "what was read is not written");
+        }
+        from = buf_slice(out);
+    }
+    if (second.len > 0) {
+        const Doc *doc;
+        require(doc_parse(arena, buf_slice(&first), NULL, &doc, NULL) == 0, "no JSON was written");
+        doc_write_canonical(doc, &canonical);
+        require(slice_eq(buf_slice(&first), buf_slice(&canonical)), "the writing is not canonical");
+        require(slice_eq(buf_slice(&first), buf_slice(&second)), "the second writing differs");
+    }
+    buf_done(&first);
+    buf_done(&second);
+    buf_done(&canonical);
+}
+
 // Points whose histograms are whatever was in the text.
 static void check_totals(Arena *arena, Slice text)
 {
@@ -115,7 +150,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     Arena *arena = arena_create(ARENA_BYTES);
     Slice text = {(const char *)data + 1, size - 1};
     unsigned which = data[0] & 15;
-    if (which == 9) {
+    if (which == 10 || which == 11) {
+        check_proposal(arena, which == 10, text);
+    } else if (which == 9) {
         check_foreign(arena, text);
     } else if (which == 8) {
         check_totals(arena, text);

@@ -1,6 +1,7 @@
 #include "ledger/projection.h"
 
 #include "ledger/payload.h"
+#include "ledger/proposal_impl.h"
 #include "ledger/schema.h"
 
 enum { ARENA_BYTES_MAX = 512 << 20 };
@@ -231,11 +232,18 @@ static ApplyFn *applier_of(Slice kind)
         Slice kind;
         ApplyFn *apply;
     } KINDS[] = {
-        {SLICE_INIT("run.begin"), apply_begin},       {SLICE_INIT("run.series"), apply_series},
-        {SLICE_INIT("run.artifact"), apply_artifact}, {SLICE_INIT("run.end"), apply_end},
-        {SLICE_INIT("run.sealed"), apply_sealed},     {SLICE_INIT("run.attached"), apply_artifact},
-        {SLICE_INIT("run.pruned"), apply_pruned},     {SLICE_INIT("baseline.pin"), apply_pin},
+        {SLICE_INIT("run.begin"), apply_begin},
+        {SLICE_INIT("run.series"), apply_series},
+        {SLICE_INIT("run.artifact"), apply_artifact},
+        {SLICE_INIT("run.end"), apply_end},
+        {SLICE_INIT("run.sealed"), apply_sealed},
+        {SLICE_INIT("run.attached"), apply_artifact},
+        {SLICE_INIT("run.pruned"), apply_pruned},
+        {SLICE_INIT("baseline.pin"), apply_pin},
         {SLICE_INIT("baseline.unpin"), apply_unpin},
+        {SLICE_INIT("proposal.draft"), proposal_apply_draft},
+        {SLICE_INIT("proposal.step"), proposal_apply_step},
+        {SLICE_INIT("proposal.note"), proposal_apply_step},
     };
     for (size_t i = 0; i < COUNT_OF(KINDS); i++) {
         if (slice_eq(kind, KINDS[i].kind)) {
@@ -316,6 +324,13 @@ static const char *const DIGEST_QUERIES[] = {
     " FROM artifact ORDER BY run_id, name",
     "SELECT quote(name) || quote(position) || quote(run_id) || quote(pinned_unix_ns)"
     " || quote(note) FROM baseline ORDER BY name, position",
+    "SELECT quote(proposal_id) || quote(run_seq) || quote(kind) || quote(state) || quote(target)"
+    " || quote(title) || quote(author) || quote(reason) || quote(parent) || quote(content)"
+    " || quote(created_unix_ns) || quote(updated_unix_ns) || quote(expires_unix_ns)"
+    " || quote(predicted) || quote(observed) FROM proposal ORDER BY proposal_id",
+    "SELECT quote(proposal_id) || quote(run_seq) FROM proposal_step ORDER BY proposal_id, run_seq",
+    "SELECT quote(proposal_id) || quote(reference) FROM proposal_evidence"
+    " ORDER BY proposal_id, reference",
 };
 
 int projection_digest(Db *db, Sha256 *ret_digest, Err *e)

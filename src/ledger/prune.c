@@ -1,6 +1,7 @@
 #include "ledger/ledger_impl.h"
 #include "ledger/payload.h"
 #include "ledger/projection.h"
+#include "ledger/proposal.h"
 #include "os/clock.h"
 
 enum { ARENA_BYTES_MAX = 256 << 20 };
@@ -27,12 +28,16 @@ static int find_prunable(Db *db, int64_t before_unix_ns, Arena *arena, Slice **r
     Slice *ids = ARENA_ARRAY(arena, Slice, max);
     int rc = db_prepare(db,
                         "SELECT run_id FROM run WHERE started_unix_ns < ?1 AND pruned = 0"
-                        " AND seal_hash <> '' AND run_id NOT IN (SELECT run_id FROM baseline)",
+                        " AND seal_hash <> '' AND run_id NOT IN (SELECT run_id FROM baseline)"
+                        // What an open or kept proposal rests on must stay to be looked at.
+                        " AND run_id NOT IN (SELECT reference FROM proposal_evidence e"
+                        "  JOIN proposal p ON p.proposal_id = e.proposal_id WHERE p.state < ?2)",
                         &s, e);
     if (rc != 0) {
         return rc;
     }
     stmt_int(s, 1, before_unix_ns);
+    stmt_int(s, 2, PROPOSAL_ROLLED_BACK); // the first of the states in which it is over
     while (count < max && arena_left(arena) > 4096 && (rc = stmt_row(s, e)) > 0) {
         ids[count++] = arena_copy(arena, stmt_get_text(s, 0));
     }

@@ -78,10 +78,40 @@ static const char PROJECTION_TABLES[] = "CREATE TABLE run("
                                         "  note TEXT NOT NULL,"
                                         "  PRIMARY KEY(name, position)) STRICT, WITHOUT ROWID;";
 
+// Younger than the first ledgers, which get them when they are opened: no record of an older
+// program is for these tables, so empty ones are right. `temp`: "TEMP " where the file must not be
+// written.
+#define PROPOSAL_TABLES(temp)                                                                      \
+    "CREATE " temp "TABLE proposal("                                                               \
+    "  proposal_id TEXT PRIMARY KEY,"                                                              \
+    "  run_seq INTEGER NOT NULL,"                                                                  \
+    "  kind INTEGER NOT NULL,"                                                                     \
+    "  state INTEGER NOT NULL,"                                                                    \
+    "  target TEXT NOT NULL,"                                                                      \
+    "  title TEXT NOT NULL,"                                                                       \
+    "  author TEXT NOT NULL,"                                                                      \
+    "  reason TEXT NOT NULL,"                                                                      \
+    "  parent TEXT NOT NULL,"                                                                      \
+    "  content TEXT NOT NULL,"                                                                     \
+    "  created_unix_ns INTEGER NOT NULL,"                                                          \
+    "  updated_unix_ns INTEGER NOT NULL,"                                                          \
+    "  expires_unix_ns INTEGER NOT NULL,"                                                          \
+    "  predicted TEXT NOT NULL,"                                                                   \
+    "  observed TEXT NOT NULL) STRICT;"                                                            \
+    "CREATE " temp "TABLE proposal_step("                                                          \
+    "  proposal_id TEXT NOT NULL,"                                                                 \
+    "  run_seq INTEGER NOT NULL,"                                                                  \
+    "  PRIMARY KEY(proposal_id, run_seq)) STRICT, WITHOUT ROWID;"                                  \
+    "CREATE " temp "TABLE proposal_evidence("                                                      \
+    "  proposal_id TEXT NOT NULL,"                                                                 \
+    "  reference TEXT NOT NULL,"                                                                   \
+    "  PRIMARY KEY(proposal_id, reference)) STRICT, WITHOUT ROWID;"
+
 static const char DROP_PROJECTIONS[] =
     "DROP TABLE IF EXISTS run; DROP TABLE IF EXISTS run_label; DROP TABLE IF EXISTS series;"
     "DROP TABLE IF EXISTS aggregate; DROP TABLE IF EXISTS artifact;"
-    "DROP TABLE IF EXISTS baseline;";
+    "DROP TABLE IF EXISTS baseline; DROP TABLE IF EXISTS proposal;"
+    "DROP TABLE IF EXISTS proposal_step; DROP TABLE IF EXISTS proposal_evidence;";
 
 static int check(Db *db, int64_t version, Err *e)
 {
@@ -117,8 +147,42 @@ static int create(Db *db, Err *e)
         rc = db_exec(db, PROJECTION_TABLES, e);
     }
     if (rc == 0) {
+        rc = db_exec(db, PROPOSAL_TABLES(""), e);
+    }
+    if (rc == 0) {
         rc = db_exec(db, "PRAGMA application_id = 1347898439; PRAGMA user_version = 1", e);
     }
+    return rc;
+}
+
+static int lacks_proposals(Db *db, bool *ret_lacks, Err *e)
+{
+    int64_t there;
+    int rc = db_get_int(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'proposal_evidence'",
+                        0, &there, e);
+    *ret_lacks = rc == 0 && there == 0;
+    return rc;
+}
+
+static int ensure_proposals(Db *db, bool read_only, Err *e)
+{
+    bool lacks = false;
+    int rc = lacks_proposals(db, &lacks, e);
+    if (rc != 0 || !lacks) {
+        return rc;
+    }
+    if (read_only) {
+        return db_exec(db, "PRAGMA temp_store = MEMORY;" PROPOSAL_TABLES("TEMP "), e);
+    }
+    if ((rc = db_begin_write(db, e)) != 0) {
+        return rc;
+    }
+    rc = lacks_proposals(db, &lacks, e); // another process may have been faster
+    if (rc == 0 && lacks) {
+        rc = db_exec(db, PROPOSAL_TABLES(""), e);
+    }
+    rc = rc == 0 ? db_commit(db, e) : rc;
+    db_end(db, rc);
     return rc;
 }
 
@@ -131,7 +195,8 @@ int schema_ensure(Db *db, bool read_only, Err *e)
         rc = is_empty(db, &empty, e);
     }
     if (rc != 0 || !empty) {
-        return rc != 0 ? rc : check(db, version, e);
+        rc = rc != 0 ? rc : check(db, version, e);
+        return rc != 0 ? rc : ensure_proposals(db, read_only, e);
     }
     if (read_only) {
         return err_set(e, ERR_NOT_FOUND, "the ledger is empty");
@@ -154,5 +219,6 @@ int schema_ensure(Db *db, bool read_only, Err *e)
 int schema_clear_projections(Db *db, Err *e)
 {
     int rc = db_exec(db, DROP_PROJECTIONS, e);
-    return rc != 0 ? rc : db_exec(db, PROJECTION_TABLES, e);
+    rc = rc == 0 ? db_exec(db, PROJECTION_TABLES, e) : rc;
+    return rc == 0 ? db_exec(db, PROPOSAL_TABLES(""), e) : rc;
 }

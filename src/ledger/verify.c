@@ -2,6 +2,7 @@
 #include "base/map.h"
 #include "ledger/ledger_impl.h"
 #include "ledger/payload.h"
+#include "ledger/proposal_impl.h"
 #include "ledger/record.h"
 
 enum { ARENA_BYTES_MAX = 1 << 30, RUNS_MAX = 1 << 20, RECORD_ARENA_BYTES_MAX = 512 << 20 };
@@ -24,6 +25,7 @@ typedef struct Verifier {
     Arena *arena;  // of the chains
     Arena *record; // of one record
     Map chains;    // run id to Chain
+    Map proposals; // id to ProposalState, as its steps so far say
     void (*report)(void *ctx, const LedgerProblem *problem);
     void *ctx;
     LedgerCheck check;
@@ -82,6 +84,45 @@ static void note_pruned(Verifier *v, const Record *r)
     }
 }
 
+// Of a proposal everything is in this chain: its steps must be ones that the machine allows.
+static void note_draft(Verifier *v, const Record *r)
+{
+    Proposal p;
+    if (!r->payload.ptr || proposal_read_draft(v->record, r->payload, &p, NULL) != 0) {
+        problem(v, r->chain, r->run_seq, r->kind, "it is no proposal");
+        return;
+    }
+    Slice id = arena_copy(v->arena, slice_from_cstr(p.id));
+    if (map_get(&v->proposals, id)) {
+        problem(v, r->chain, r->run_seq, r->kind, "it drafts a proposal that is there already");
+        return;
+    }
+    ProposalState *state = ARENA_NEW(v->arena, ProposalState);
+    *state = PROPOSAL_DRAFT;
+    if (map_put(&v->proposals, id, state) != 0) {
+        problem(v, r->chain, r->run_seq, r->kind, "there are too many proposals to follow them");
+    }
+}
+
+static void note_step(Verifier *v, const Record *r)
+{
+    StepPayload p;
+    bool note = slice_eq(r->kind, RECORD_PROPOSAL_NOTE);
+    if (!r->payload.ptr || proposal_read_step(v->record, r->payload, &p, NULL) != 0) {
+        problem(v, r->chain, r->run_seq, r->kind, "it is no step of a proposal");
+        return;
+    }
+    ProposalState *state = map_get(&v->proposals, p.id);
+    if (!state) {
+        problem(v, r->chain, r->run_seq, r->kind, "it is about a proposal that nobody made");
+    } else if (p.step.from != *state ||
+               !(note ? p.step.to == p.step.from : proposal_may(p.step.from, p.step.to))) {
+        problem(v, r->chain, r->run_seq, r->kind, "a proposal cannot go that way");
+    } else {
+        *state = p.step.to;
+    }
+}
+
 static int note_ledger_chain(Verifier *v, Err *e)
 {
     Stmt *s;
@@ -96,6 +137,11 @@ static int note_ledger_chain(Verifier *v, Err *e)
             note_seal(v, &r);
         } else if (slice_eq(r.kind, RECORD_PRUNED)) {
             note_pruned(v, &r);
+        } else if (slice_eq(r.kind, RECORD_PROPOSAL_DRAFT)) {
+            note_draft(v, &r);
+        } else if (slice_eq(r.kind, RECORD_PROPOSAL_STEP) ||
+                   slice_eq(r.kind, RECORD_PROPOSAL_NOTE)) {
+            note_step(v, &r);
         }
         v->head_seen = v->head_seen || (v->head_wanted && sha256_eq(&r.hash, &v->known_head));
     }
@@ -225,11 +271,13 @@ int ledger_verify(Ledger *ledger, Slice known_head,
     v.arena = arena_create(ARENA_BYTES_MAX);
     v.record = arena_create(RECORD_ARENA_BYTES_MAX);
     v.chains = map_create(RUNS_MAX, 0);
+    v.proposals = map_create(RUNS_MAX, 0);
     if ((rc = note_ledger_chain(&v, e)) == 0 && (rc = check_records(&v, e)) == 0) {
         check_seals(&v);
         rc = check_contents(&v, e);
     }
     map_done(&v.chains);
+    map_done(&v.proposals);
     arena_destroy(v.record);
     arena_destroy(v.arena);
     db_rollback(ledger->db);
