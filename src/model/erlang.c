@@ -13,6 +13,7 @@
 #include <math.h>
 
 #define FORGET_DEVIATIONS 10.0
+#define TINY              1e-300
 
 enum { FRACTION_STEPS_MAX = 500 };
 
@@ -78,11 +79,13 @@ double erlang_b(double servers, double load)
     } else {
         b = loss_of_fraction(x, load);
     }
-    while (n < servers - 0.5 && b > 0) {
+    // Below TINY nothing is left to know, and numbers without leading digits are slow and never
+    // reach zero.
+    while (n < servers - 0.5 && b > TINY) {
         n += 1;
         b = load * b / (n + load * b);
     }
-    return b;
+    return n < servers - 0.5 ? 0 : b;
 }
 
 double erlang_c(double servers, double load)

@@ -199,7 +199,7 @@ int retry_solve(const RetryLoad *load, RetryAnswer *ret_answer, Err *e)
         return err_set(e, ERR_ARG, "1 to %d attempts, not %u", RETRY_ATTEMPTS_MAX, load->attempts);
     }
     double bounds[2] = {load->rate, load->rate * load->attempts};
-    FixpointPair pair;
+    FixpointPair pair = {0};
     int rc = fixpoint_solve(retry_map, load, bounds, &pair, e);
     RetryAnswer a = {0};
     rc = rc ? rc : point_at(load, pair.low, &a.low, e);

@@ -15,16 +15,10 @@ typedef double TailFunction(const Station *s, double t, double *ret_density);
 
 static double sojourn_exponential(const Station *s, double t, double *ret_density)
 {
+    ServicePoint at = service_at(&s->service, s->decay, t);
     double pw = s->wait_probability;
-    double tail = service_tail(&s->service, t);
-    double density = service_density(&s->service, t);
-    if (pw > 0) {
-        double both = service_then_exponential(&s->service, s->decay, t);
-        tail += pw * both;
-        density += pw * (s->decay * both - density);
-    }
-    *ret_density = density;
-    return fmin(1, tail);
+    *ret_density = (1 - pw) * at.density + pw * s->decay * at.then;
+    return fmin(1, at.tail + pw * at.then);
 }
 
 static double wait_exponential(const Station *s, double t, double *ret_density)
@@ -134,6 +128,7 @@ static double sojourn_stretched(const Station *s, double t, double *ret_density)
 typedef struct FiniteRoom {
     double wait;    // P(wait > t) of an admitted arrival
     double service; // P(wait <= t < wait + service), of those that wait at all
+    double density; // of the wait
 } FiniteRoom;
 
 static FiniteRoom finite_room(const Station *s, double t)
@@ -155,6 +150,7 @@ static FiniteRoom finite_room(const Station *s, double t)
         if (j < count) {
             norm += weight;
             ret.service += weight * integral;
+            ret.density += weight * here;
             weight /= ratio;
         }
         ret.wait += here * norm;
@@ -164,35 +160,40 @@ static FiniteRoom finite_room(const Station *s, double t)
             weight *= 1e-200;
             norm *= 1e-200;
             ret.service *= 1e-200;
+            ret.density *= 1e-200;
             ret.wait *= 1e-200;
         }
     }
     if (norm > 0) {
         ret.wait *= s->wait_probability / norm;
         ret.service *= s->wait_probability / norm;
+        ret.density *= s->wait_probability / norm * s->servers / s->service.mean_s;
     }
     return ret;
 }
 
+// Who is in service at t leaves at rate mu: that is the density of the sojourn time.
 static double sojourn_finite(const Station *s, double t, double *ret_density)
 {
-    *ret_density = NAN;
-    if (t == 0) {
-        return 1;
+    double in_service = (1 - s->wait_probability) * exp(-t / s->service.mean_s);
+    FiniteRoom room = {0};
+    if (t > 0 && s->wait_probability > 0) {
+        room = finite_room(s, t);
+        in_service += room.service;
     }
-    double served = (1 - s->wait_probability) * exp(-t / s->service.mean_s);
-    if (s->wait_probability == 0) {
-        *ret_density = served / s->service.mean_s;
-        return served;
-    }
-    FiniteRoom room = finite_room(s, t);
-    return fmin(1, served + room.wait + room.service);
+    *ret_density = in_service / s->service.mean_s;
+    return t == 0 ? 1 : fmin(1, in_service + room.wait);
 }
 
 static double wait_finite(const Station *s, double t, double *ret_density)
 {
     *ret_density = NAN;
-    return t == 0 || s->wait_probability == 0 ? s->wait_probability : finite_room(s, t).wait;
+    if (t == 0 || s->wait_probability == 0) {
+        return s->wait_probability;
+    }
+    FiniteRoom room = finite_room(s, t);
+    *ret_density = room.density;
+    return room.wait;
 }
 
 // ---- Erlang A
@@ -210,21 +211,19 @@ static double impatient_integral(double k, double eta, double theta_t)
 
 static double wait_impatient(const Station *s, double t, double *ret_density)
 {
-    *ret_density = NAN;
     double kappa = s->servers * s->patience_s / s->service.mean_s;
     double eta = s->rate * s->patience_s;
+    double theta_t = t / s->patience_s;
     double log_all = special_log_kummer(kappa, eta, NULL);
-    double served = 1 - s->abandon_probability;
-    double tail = exp(impatient_integral(kappa + 1, eta, t / s->patience_s) - log_all);
-    return fmin(1, s->wait_probability * tail / served);
+    double share = s->wait_probability / (1 - s->abandon_probability);
+    *ret_density =
+        share / s->patience_s * exp(-eta * expm1(-theta_t) - (kappa + 1) * theta_t - log_all);
+    return fmin(1, share * exp(impatient_integral(kappa + 1, eta, theta_t) - log_all));
 }
 
+// As above, the density is that of who is in service.
 static double sojourn_impatient(const Station *s, double t, double *ret_density)
 {
-    if (t == 0) {
-        *ret_density = NAN;
-        return 1;
-    }
     double mu = 1 / s->service.mean_s;
     double served = 1 - s->abandon_probability;
     double kappa = s->servers * s->patience_s * mu;
@@ -232,12 +231,14 @@ static double sojourn_impatient(const Station *s, double t, double *ret_density)
     double log_all = special_log_kummer(kappa, eta, NULL);
     // Waited x <= t, then in service at t: the density times e^(-mu (t - x)).
     double k = kappa + 1 - mu * s->patience_s;
-    double theta_t = t / s->patience_s;
     double whole = special_log_kummer(k, eta, NULL);
-    double rest = impatient_integral(k, eta, theta_t);
-    double in_service = -exp(whole - log_all - mu * t) * expm1(fmin(0, rest - whole));
-    double tail = (1 - s->wait_probability) * exp(-mu * t) + s->wait_probability * in_service;
-    return fmin(1, tail / served + wait_impatient(s, t, ret_density));
+    double rest = impatient_integral(k, eta, t / s->patience_s);
+    double waited = -exp(whole - log_all - mu * t) * expm1(fmin(0, rest - whole));
+    double in_service = (1 - s->wait_probability) * exp(-mu * t) + s->wait_probability * waited;
+    double wait_density;
+    double waits = wait_impatient(s, t, &wait_density);
+    *ret_density = mu * in_service / served;
+    return t == 0 ? 1 : fmin(1, in_service / served + waits);
 }
 
 // ---- tails and quantiles
@@ -317,6 +318,8 @@ static double guess_within(const Bracket *b, double t, int round)
     return falsi > b->low && falsi < b->high && round % 4 != 3 ? falsi : (b->low + b->high) / 2;
 }
 
+#define NEWTON_STEP 1e-6
+
 // t with tail(t) = q, from a guess above 0. Where the tail jumps over q, the place of the jump.
 static double root_of(const Station *s, TailFunction *tail, double q, double t)
 {
@@ -326,8 +329,11 @@ static double root_of(const Station *s, TailFunction *tail, double q, double t)
         double density = NAN;
         double y = tail(s, t, &density);
         double next = t + y * log(y / q) / density;
-        if (fabs(next - t) <= 1e-9 * t) {
-            return next; // Newton's error after the step is the square of it
+        if (fabs(next - t) <= NEWTON_STEP * t) {
+            return next; // the error after a step of Newton's is about the square of it
+        }
+        if (isinf(b.high)) {
+            next = fmin(next, 4 * t); // where the tail is still flat a step may lead anywhere
         }
         narrow(&b, t, y - q);
         if (!isinf(b.high) && b.high - b.low <= 1e-11 * b.high) {
@@ -336,6 +342,21 @@ static double root_of(const Station *s, TailFunction *tail, double q, double t)
         t = next > b.low && next < b.high ? next : guess_within(&b, t, round);
     }
     return isinf(b.high) ? NAN : b.high;
+}
+
+// Near the answer and cheap. A sum of two times has a quantile between the greater of the two
+// quantiles and their sum.
+static double first_guess(const Station *s, double p)
+{
+    double reach = -log1p(-p);
+    bool simple = s->service.kind == SERVICE_EXPONENTIAL || s->service.kind == SERVICE_SHIFTED;
+    if (s->law != LAW_EXPONENTIAL_WAIT || !simple) {
+        return s->response_s * fmax(0.1, reach);
+    }
+    double service = s->service.shift_s + reach / s->service.rate[0];
+    double over = log(s->wait_probability) + reach;
+    double wait = over > 0 ? over / s->decay : 0;
+    return sqrt(service * service + wait * wait);
 }
 
 double station_quantile(const Station *s, double p)
@@ -347,7 +368,7 @@ double station_quantile(const Station *s, double p)
     if (s->law == LAW_STRETCHED || (s->law == LAW_EXPONENTIAL_WAIT && s->wait_probability == 0)) {
         return service_quantile(&s->service, p) * s->response_s / s->service.mean_s;
     }
-    return root_of(s, tail, 1 - p, s->response_s * fmax(0.1, -log1p(-p)));
+    return root_of(s, tail, 1 - p, first_guess(s, p));
 }
 
 double station_wait_quantile(const Station *s, double p)

@@ -512,3 +512,38 @@ double service_then_exponential(const Service *s, double decay, double t)
     }
     return NAN;
 }
+
+// Of one exponential, t >= 0.
+static ServicePoint exponential_at(double rate, double decay, double t)
+{
+    double tail = exp(-rate * t);
+    double gap = (rate - decay) * t;
+    // The difference of two exponentials keeps its digits where they differ.
+    double then = fabs(gap) > 0.01 ? rate * (exp(-decay * t) - tail) / (rate - decay)
+                                   : exponential_then(rate, decay, t);
+    return (ServicePoint){tail, rate * tail, then};
+}
+
+ServicePoint service_at(const Service *s, double decay, double t)
+{
+    switch (s->kind) {
+    case SERVICE_EXPONENTIAL: return exponential_at(s->rate[0], decay, fmax(0, t));
+    case SERVICE_SHIFTED:
+        return t < s->shift_s ? (ServicePoint){1, 0, 0}
+                              : exponential_at(s->rate[0], decay, t - s->shift_s);
+    case SERVICE_HYPEREXPONENTIAL: {
+        ServicePoint a = exponential_at(s->rate[0], decay, fmax(0, t));
+        ServicePoint b = exponential_at(s->rate[1], decay, fmax(0, t));
+        double p = s->share[0];
+        double q = s->share[1];
+        return (ServicePoint){p * a.tail + q * b.tail, p * a.density + q * b.density,
+                              p * a.then + q * b.then};
+    }
+    case SERVICE_DETERMINISTIC:
+    case SERVICE_ERLANG:
+    case SERVICE_LOGNORMAL:
+    case SERVICE_EMPIRICAL: break;
+    }
+    return (ServicePoint){service_tail(s, t), service_density(s, t),
+                          service_then_exponential(s, decay, t)};
+}

@@ -78,4 +78,11 @@ double complex service_lst(const Service *s, double complex z); // E exp(-z S), 
 // exponential tail. Closed forms but for ERLANG (when its rate is below `decay`) and LOGNORMAL.
 double service_then_exponential(const Service *s, double decay, double t);
 
+// Tail, density and the integral above at one t: what Newton's steps on a sojourn time need, with
+// their exponentials computed once.
+typedef struct ServicePoint {
+    double tail, density, then;
+} ServicePoint;
+ServicePoint service_at(const Service *s, double decay, double t);
+
 #endif

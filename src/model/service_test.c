@@ -105,6 +105,12 @@ static void test_transforms(void **state)
                 part += special_integral(then_point, &w, (double[2]){ends[j], w.t}, 4);
                 double want = exp(-z * w.t) - service_tail(&laws[i], w.t) + part;
                 near_to(service_then_exponential(&laws[i], z, w.t), want, tolerance * (1 + z));
+                ServicePoint at = service_at(&laws[i], z, w.t);
+                near_to(at.then, service_then_exponential(&laws[i], z, w.t), 1e-13);
+                near_to(at.tail, service_tail(&laws[i], w.t), 1e-15);
+                double density = service_density(&laws[i], w.t);
+                assert_true(isnan(density) ? isnan(at.density)
+                                           : fabs(at.density - density) <= 1e-12);
             }
         }
     }
