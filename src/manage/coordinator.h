@@ -154,8 +154,9 @@ MUST_USE int coordinator_roll_back(Coordinator *c, Slice why, Err *e);
 
 typedef struct CoordinatorWindow {
     int64_t from_ns, until_ns;
-    Estimate goodput, p50, p99; // of the client `client`
     uint32_t client;
+    uint64_t offered, good, all; // all: ended or overdue
+    Estimate goodput, p50, p99;
 } CoordinatorWindow;
 
 typedef struct Story {

@@ -68,12 +68,17 @@ void story_window(Coordinator *c, const PlantWindow *window)
             c->windows = mem_realloc(c->windows, c->window_capacity * sizeof *c->windows);
         }
         const ClientOutcome *o = &window->outcome->clients[i];
-        c->windows[c->story_windows++] = (CoordinatorWindow){.from_ns = window->from_ns,
-                                                             .until_ns = window->until_ns,
-                                                             .goodput = o->goodput,
-                                                             .p50 = o->p50,
-                                                             .p99 = o->p99,
-                                                             .client = i};
+        const PlantClient *n = &window->clients[i];
+        c->windows[c->story_windows++] =
+            (CoordinatorWindow){.from_ns = window->from_ns,
+                                .until_ns = window->until_ns,
+                                .offered = n->offered,
+                                .good = n->good,
+                                .all = n->good + n->late + n->failed + n->overdue,
+                                .goodput = o->goodput,
+                                .p50 = o->p50,
+                                .p99 = o->p99,
+                                .client = i};
     }
 }
 
