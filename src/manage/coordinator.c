@@ -13,6 +13,8 @@ enum {
     WINDOW_BYTES_MAX = 256 << 20,
     DELIVERIES_MAX = 100000, // of one moment: more is a fault of ours, not of the parties
     WINDOW_DEFAULT_S = 10,
+    BACKLOG_LEAST_S = 15,
+    BACKLOG_MOST_S = 120,
 };
 
 // ---- parties
@@ -102,6 +104,19 @@ int coordinator_set(Coordinator *c, const Plan *plan, Err *e)
         *place = arena_copy(c->arena, p->text);
     }
     return rc;
+}
+
+int64_t coordinator_backlog(const Coordinator *c)
+{
+    double longest = BACKLOG_LEAST_S;
+    const System *sys = c->published;
+    for (uint32_t i = 0; c->last.agents != NULL && i < sys->agent_count; i++) {
+        if (sys->agents[i].servers > 0) {
+            double work = dist_mean(&sys->agents[i].service) / 1e9;
+            longest = fmax(longest, c->last.agents[i].waiting * work / sys->agents[i].servers);
+        }
+    }
+    return (int64_t)(fmin(longest, BACKLOG_MOST_S) * 1e9);
 }
 
 // ---- life

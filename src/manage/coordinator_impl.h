@@ -70,6 +70,9 @@ Slice party_name(const System *sys, uint32_t index);
 bool parties_are_neighbours(const System *sys, uint32_t a, uint32_t b);
 // Sets them in the plant and in what is published. All or none.
 MUST_USE int coordinator_set(Coordinator *c, const Plan *plan, Err *e);
+// The longest time that a limited agent would need now for what waits there, at least the default
+// trigger of a stability check and at most two minutes.
+int64_t coordinator_backlog(const Coordinator *c);
 // Another case waits until this one is decided: two changes at once could not be told apart.
 bool coordinator_busy(const Coordinator *c);
 

@@ -326,13 +326,19 @@ bool detect_contradicts(const System *sys, const Outcome *promised, const PlantW
             if (!tests[t].asked || !worse(c, tests[t].bad, confidence)) {
                 continue;
             }
-            double share = c.bad / c.all;
+            double share = c.bad / c.all, value = share;
+            if (tests[t].measure == MEASURE_GOODPUT) {
+                value = 1 - share;
+            } else if (tests[t].slow_ns > 0) {
+                double q = tests[t].measure == MEASURE_P50 ? 0.5 : 0.99;
+                value = hist_quantile_all(client->latency, q) / 1e9;
+            }
             *ret_violation = (Violation){
                 .objective = i,
                 .client = o->client,
                 .measure = tests[t].measure,
                 .limit = tests[t].limit,
-                .value = tests[t].measure == MEASURE_GOODPUT ? 1 - share : share,
+                .value = value,
                 .since_ns = window->from_ns,
                 .decided_ns = window->until_ns,
                 .requests = (uint64_t)c.all,

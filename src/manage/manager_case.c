@@ -13,6 +13,7 @@
 enum {
     PLANNINGS_MAX = 3,      // of one case: the first and those after refusals
     REST_DOUBLINGS_MAX = 5, // of the pause after a case that came to nothing
+    SETTLE_MAX = 36,        // windows that the backlog of before is waited for
     EXCUSED_MAX = 24,       // windows in which other load than predicted is no contradiction
 };
 
@@ -126,7 +127,7 @@ static PlanList make_plans(Manager *m, Arena *arena)
     PlanContext context = {
         .view = manager_view(m),
         .self = m->index,
-        .reach = 1,
+        .reach = 2,
         .violation = &k->violation,
         .observed = c->last.outcome,
         .limits = m->limits,
@@ -170,6 +171,7 @@ static ValidateAsk ask_of(const Manager *m, const Plan *plans, size_t count)
     ask.budget_ns = m->c->options.plan_budget_ns;
     ask.seed = m->c->options.seed;
     ask.may_amend = true;
+    ask.trigger_ns = coordinator_backlog(m->c);
     return ask;
 }
 
@@ -312,12 +314,23 @@ static Request *request_of(const Manager *m, Arena *arena, const Plan *plan)
     return r;
 }
 
+// How long a contradiction of the promise is only the backlog of before: as long as the prediction
+// says that it takes to come back, and a little longer.
+static uint32_t settle_windows(const Manager *m)
+{
+    const Coordinator *c = m->c;
+    double recovery = m->current.verdict->recovery.high * 1e9;
+    double wait = (isfinite(recovery) ? recovery : 0) + (double)m->current.backlog_ns;
+    uint32_t predicted = (uint32_t)ceil(fmin(1.5 * wait / (double)c->window_ns, SETTLE_MAX));
+    return predicted > c->options.settle_windows ? predicted : c->options.settle_windows;
+}
+
 static NegotiationPlan negotiation_of(Manager *m, const Request *r)
 {
     Case *k = &m->current;
     Coordinator *c = m->c;
     const System *sys = manager_view(m);
-    uint32_t windows = c->options.settle_windows + c->options.watch_windows + EXCUSED_MAX + 4;
+    uint32_t windows = settle_windows(m) + c->options.watch_windows + EXCUSED_MAX + 4;
     PlanDocument document = {.plan = k->plan,
                              .client = k->violation.client,
                              .measure = k->violation.measure,
@@ -433,20 +446,40 @@ static void learn_from(Manager *m, const PartyAnswer *answer, uint64_t hash)
     }
 }
 
-// The counter-proposals put together over the plan: what a party says of a parameter replaces what
-// was there.
+// What of the plan stays when those who countered say how they want it: a counter-proposal is a
+// whole plan, so what its maker left out of its own part is meant to be left out.
+static Plan without_counterers(const Manager *m, const NegotiatorAction *a)
+{
+    const System *sys = manager_view(m);
+    Plan rest = m->current.plan;
+    rest.count = 0;
+    for (uint32_t i = 0; i < m->current.plan.count; i++) {
+        SystemChange change = m->current.plan.changes[i];
+        Slice owner = party_name(sys, system_owner(sys, change.what));
+        bool countered = false;
+        for (size_t k = 0; k < a->answer_count; k++) {
+            countered = countered || (a->answers[k].answer == MESSAGE_COUNTER &&
+                                      slice_eq(a->answers[k].agent, owner));
+        }
+        if (!countered) {
+            rest.changes[rest.count++] = change;
+        }
+    }
+    return rest;
+}
+
 static bool merge_counters(Manager *m, const NegotiatorAction *a, Plan *ret_plan)
 {
     Case *k = &m->current;
-    Plan plan = k->plan;
+    Plan plan = without_counterers(m, a);
     bool any = false;
     for (size_t i = 0; i < a->answer_count; i++) {
         const PartyAnswer *answer = &a->answers[i];
+        Plan counter;
+        Err e = {0};
         if (answer->answer != MESSAGE_COUNTER) {
             continue;
         }
-        Plan counter;
-        Err e = {0};
         if (plan_from_changes(k->arena, manager_view(m), answer->changes, answer->change_count,
                               &counter, &e) != 0) {
             story_say(m->c, STORY_NOTE, m->name, "counter-proposal of %.*s: %s",
@@ -459,10 +492,10 @@ static bool merge_counters(Manager *m, const NegotiatorAction *a, Plan *ret_plan
         if (counter.program_count > 0) {
             plan.programs = counter.programs;
             plan.program_count = counter.program_count;
+            any = true;
         }
-        plan.reason = arena_copy(k->arena, answer->text);
-        plan.title = arena_printf(k->arena, "%.*s, amended by %.*s", SLICE_FMT(k->plan.title),
-                                  SLICE_FMT(answer->agent));
+        plan.reason = arena_printf(k->arena, "amended by %.*s", SLICE_FMT(answer->agent));
+        plan.title = arena_copy(k->arena, answer->text);
     }
     plan_trim(manager_view(m), &plan);
     *ret_plan = plan;
@@ -538,6 +571,7 @@ void case_agreed(Manager *m)
     Coordinator *c = m->c;
     k->agreed_clock_ns = clock_now(clock_real());
     k->state = CASE_APPLIED;
+    k->backlog_ns = 2 * coordinator_backlog(c);
     size_t clients = c->plant->sys->client_count;
     k->before = ARENA_ARRAY(k->arena, PlantClient, clients);
     k->offered = ARENA_ARRAY(k->arena, double, clients);
@@ -644,47 +678,72 @@ static void tell_window(Manager *m, const PlantWindow *window, const char *what)
                                   .observed = seen->p99});
 }
 
-void case_window(Manager *m, const PlantWindow *window)
+static bool contradicts(Manager *m, const PlantWindow *window, Violation *ret_violation)
 {
-    Case *k = &m->current;
-    Coordinator *c = m->c;
-    if (k->state != CASE_WATCHING) {
-        return;
-    }
-    Violation v = {0};
-    k->watched++;
-    bool settling = k->watched <= c->options.settle_windows;
-    if (out_of_conditions(m, window) && k->excused < EXCUSED_MAX) {
-        k->excused++;
-        k->watched = 0; // the load's backlog is to settle again
-        tell_window(m, window, "more load than the prediction is about");
-        return;
-    }
-    bool broken =
-        settling ? worse_than_before(m, window, &v)
-                 : detect_contradicts(c->plant->sys, k->predicted, window, GUARD_CONFIDENCE, &v);
-    if (broken) {
-        Slice client = c->plant->sys->clients[v.client].name;
-        tell_window(m, window, "contradicts the prediction");
-        manager_learn(m, &(PlanLimit){.refused = plan_hash(manager_view(m), &k->plan),
-                                      .by = m->index,
-                                      .reason = SLICE("contradicted by what was observed")});
-        case_give_up(m, REASON_CONTRADICTED, "%s of %.*s is %.4g, %s %.4g",
-                     MEASURE_NAMES[v.measure], SLICE_FMT(client), v.value,
-                     settling ? "before it was" : "predicted was", v.limit);
-        return;
-    }
-    tell_window(m, window, settling ? "settling" : "as predicted");
-    k->good += settling ? 0 : 1;
-    if (k->good < c->options.watch_windows) {
-        return;
-    }
+    return detect_contradicts(m->c->plant->sys, m->current.predicted, window, GUARD_CONFIDENCE,
+                              ret_violation);
+}
+
+static void take_back(Manager *m, const PlantWindow *window, const Violation *v, const char *than)
+{
+    Slice client = m->c->plant->sys->clients[v->client].name;
+    tell_window(m, window, "contradicts the prediction");
+    manager_learn(m, &(PlanLimit){.refused = plan_hash(manager_view(m), &m->current.plan),
+                                  .by = m->index,
+                                  .reason = SLICE("contradicted by what was observed")});
+    case_give_up(m, REASON_CONTRADICTED, "%s of %.*s is %.4g, %s %.4g", MEASURE_NAMES[v->measure],
+                 SLICE_FMT(client), v->value, than, v->limit);
+}
+
+static void keep(Manager *m)
+{
     Err e = {0};
-    if (negotiator_keep(m->negotiator, c->now_ns, k->deal, &e) != 0) {
+    if (negotiator_keep(m->negotiator, m->c->now_ns, m->current.deal, &e) != 0) {
         case_give_up(m, REASON_STALE, "cannot be kept: %s", e.text);
         return;
     }
     manager_take_actions(m);
+}
+
+// At first the backlog of before is still there: then the promise cannot be asked for, only that it
+// is not worse than before. From the first window that is as promised on, the first that is not
+// takes it back.
+void case_window(Manager *m, const PlantWindow *window)
+{
+    Case *k = &m->current;
+    Violation v = {0}, worse = {0};
+    if (k->state != CASE_WATCHING) {
+        return;
+    }
+    k->watched++;
+    if (out_of_conditions(m, window) && k->excused < EXCUSED_MAX) {
+        k->excused++;
+        k->grace = settle_windows(m);
+        tell_window(m, window, "more load than the prediction is about");
+        return;
+    }
+    bool promised = !contradicts(m, window, &v);
+    if (!promised && k->grace > 0) {
+        k->grace--;
+        tell_window(m, window, "comes back from more load");
+        return;
+    }
+    k->grace = 0;
+    k->settled = k->settled || promised;
+    if (!promised && k->settled) {
+        take_back(m, window, &v, "predicted was");
+    } else if (!promised && worse_than_before(m, window, &worse)) {
+        take_back(m, window, &worse, "before it was");
+    } else if (!promised && k->watched > settle_windows(m)) {
+        take_back(m, window, &v, "by now it was to be");
+    } else if (!promised) {
+        tell_window(m, window, "settling");
+    } else {
+        tell_window(m, window, "as predicted");
+        if (++k->good >= m->c->options.watch_windows) {
+            keep(m);
+        }
+    }
 }
 
 static void kept(Manager *m)

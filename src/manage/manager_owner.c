@@ -381,6 +381,7 @@ static void consider(Manager *m, const NegotiatorAction *a)
     ask.may_be_equal = true;
     ask.may_amend = true;
     ask.always = 1;
+    ask.trigger_ns = coordinator_backlog(m->c);
     Validation validation;
     if (validate(x->arena, &ask, &validation, &e) != 0) {
         reject(m, a->grant, REASON_MALFORMED, slice_from_cstr(e.text));

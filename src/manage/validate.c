@@ -272,6 +272,7 @@ int validate(Arena *arena, const ValidateAsk *asked, Validation *ret_validation,
                                       .verdict = {.plan = ask.plans[i],
                                                   .index = i,
                                                   .gap = {NAN, NAN, NAN},
+                                                  .recovery = {NAN, NAN, NAN},
                                                   .kind = VERDICT_UNDECIDED}};
     }
     Validation v = {0};

@@ -73,6 +73,7 @@ typedef struct Verdict {
     Fidelity fidelity; // the most faithful look it got
     Outcome *outcome;  // what to expect; NULL where no model was asked
     ObjectiveGap gap;  // of the proposer's objectives; NAN
+    Estimate recovery; // seconds until it is back after the trigger; NAN
     Harm *harms;
     size_t harm_count;
     PlanCost cost;
@@ -101,7 +102,10 @@ typedef struct ValidateAsk {
     uint32_t keep;         // that the formula lets through; 0: 24
     uint32_t always;       // the first so many plans get a look by simulation in any case
     uint32_t threads;      // 0: as many as there are processors, 2 at most
-    bool no_spike;         // skip the stability check: for the ablation of the experiments
+    // How long the spike lasts that it must come back from; 0: the default. Longer where there is
+    // a backlog now: a plan must get out of that, too.
+    int64_t trigger_ns;
+    bool no_spike; // skip the stability check: for the ablation of the experiments
 } ValidateAsk;
 
 typedef struct ValidateStage {

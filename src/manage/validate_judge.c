@@ -232,7 +232,8 @@ bool funnel_sound(Funnel *f, Candidate *c)
                       "the objectives would be missed by %.3g instead of %.3g", is, was);
         return false;
     }
-    if (!f->ask->may_be_equal && !(is < was - 0.01)) {
+    // A fifth of the way is the least: less is within what models are wrong by.
+    if (!f->ask->may_be_equal && !(is < was - 0.01 && is <= 0.8 * was)) {
         funnel_reject(f, c, VERDICT_NO_BETTER,
                       "the objectives are missed by %.3g with it and by %.3g without", is, was);
         return false;

@@ -41,18 +41,39 @@ void funnel_bounds(Funnel *f)
 
 // ---- stability
 
-static Stability check(Funnel *f, const System *sys)
+// The objectives as the prediction without a spike keeps them: what is asked here is whether the
+// system comes back to where it was, not whether that is good enough. What is not promised by it
+// anyway cannot be lost by a spike.
+static SystemObjective *reachable_objectives(Funnel *f, const System *from, const Outcome *steady)
+{
+    SystemObjective *objectives = ARENA_ARRAY(f->arena, SystemObjective, from->objective_count + 1);
+    for (uint32_t i = 0; i < from->objective_count; i++) {
+        SystemObjective *o = &objectives[i];
+        *o = from->objectives[i];
+        const ClientOutcome *c = &steady->clients[o->client];
+        if (o->goodput > 0 && c->goodput.low < o->goodput) {
+            o->goodput = fmax(0.05, 0.95 * c->goodput.low);
+        }
+        if (o->p99_ns > 0 && !(c->p99.value * 1e9 <= (double)o->p99_ns)) {
+            o->p99_ns = 0;
+        }
+        if (o->p50_ns > 0 && !(c->p50.value * 1e9 <= (double)o->p50_ns)) {
+            o->p50_ns = 0;
+        }
+    }
+    return objectives;
+}
+
+static Stability check(Funnel *f, const System *sys, const Outcome *steady)
 {
     Stability s = {.verdict = STABILITY_UNKNOWN};
     System judged = *sys;
     // Others' promises are their own: what is asked is whether those that count are kept again.
-    judged.objectives = f->own.objectives;
-    judged.objective_count = f->own.objective_count;
-    if (judged.objective_count == 0) {
-        judged.objectives = sys->objectives;
-        judged.objective_count = sys->objective_count;
-    }
-    StabilityOptions options = {.seed = f->ask->seed, .threads = f->ask->threads};
+    const System *from = f->own.objective_count > 0 ? &f->own : sys;
+    judged.objectives = reachable_objectives(f, from, steady);
+    judged.objective_count = from->objective_count;
+    StabilityOptions options = {
+        .seed = f->ask->seed, .threads = f->ask->threads, .for_ns = f->ask->trigger_ns};
     if (f->ask->budget_ns > 0) {
         int64_t left = f->ask->budget_ns - (clock_now(clock_real()) - f->started_ns);
         options.budget_ns = left > NS_PER_MS ? left : NS_PER_MS;
@@ -103,13 +124,14 @@ static bool amend(Funnel *f, Candidate *c, const Stability *was)
     if (!funnel_sound(f, &with)) {
         return false;
     }
-    Stability s = check(f, with.sys);
+    Stability s = check(f, with.sys, outcome);
     if (s.verdict != STABILITY_RECOVERS) {
         return false;
     }
     with.open = false;
     with.verdict.kind = VERDICT_AMENDED;
     with.verdict.reason = VERDICT_FINE;
+    with.verdict.recovery = s.recovery;
     with.verdict.words =
         arena_printf(f->arena, "with cancellation, as it would not come back without: %.*s",
                      SLICE_FMT(was->reason));
@@ -127,12 +149,10 @@ static void accept_candidate(Candidate *c, Slice words)
 
 static void look(Funnel *f, Candidate *c)
 {
-    Stability s = check(f, c->sys);
+    Stability s = check(f, c->sys, c->verdict.outcome);
     switch (s.verdict) {
     case STABILITY_RECOVERS:
-        if (c->verdict.outcome != NULL && f->ask->purpose < f->view->client_count) {
-            c->verdict.outcome->clients[f->ask->purpose].recovery = s.recovery;
-        }
+        c->verdict.recovery = s.recovery;
         accept_candidate(c, arena_printf(f->arena, "comes back from a spike in %.3g s (%u of %u)",
                                          s.recovery.value, s.recovered, s.seeds));
         return;
