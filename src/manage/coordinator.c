@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "manage/planner_rules.h"
+
 const char *const APPROVAL_NAMES[] = {"auto", "ask", "advise", NULL};
 const char *const CASE_STATE_NAMES[CASE_STATES + 1] = {
     "none",    "detected", "planned", "validated",   "waiting",  "negotiating",
@@ -142,6 +144,15 @@ static CoordinatorOptions with_defaults(const CoordinatorOptions *options, int64
     return o;
 }
 
+static void default_planner(Coordinator *c)
+{
+    if (c->options.planner_count == 0) {
+        c->own_planner = planner_rules_create();
+        c->options.planners = &c->own_planner;
+        c->options.planner_count = 1;
+    }
+}
+
 static int create_managers(Coordinator *c, Err *e)
 {
     const System *sys = c->plant->sys;
@@ -172,6 +183,7 @@ int coordinator_create(Plant *plant, const CoordinatorOptions *options,
     c->window_arena = arena_create(WINDOW_BYTES_MAX);
     c->window_ns = options->window_ns > 0 ? options->window_ns : window_of(plant->sys);
     c->options = with_defaults(options, c->window_ns);
+    default_planner(c);
     c->published = system_copy(c->arena, plant->sys);
     c->before = system_copy(c->arena, plant->sys);
     c->detect = detect_create(plant->sys, &DETECT_DEFAULTS);
@@ -198,6 +210,7 @@ void coordinator_destroy(Coordinator *c)
         manager_destroy(c->managers[i]);
     }
     local_hub_destroy(c->hub);
+    planner_destroy(c->own_planner);
     detect_destroy(c->detect);
     arena_destroy(c->expected_arena);
     arena_destroy(c->window_arena);

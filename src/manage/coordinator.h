@@ -120,7 +120,7 @@ typedef struct CoordinatorOptions {
     int64_t plan_budget_ns;   // of the clock, for planning and validating once; 0: 3 s
     uint32_t cases_max;       // at most so many; 0: 32
     Planner *const *planners; // asked in this order, their plans put together; borrowed
-    size_t planner_count;     // 0: the rules that are built in
+    size_t planner_count;     // 0: the rules (manage/planner_rules.h)
     ValidateAsk validate;     // settings of it; the rest is filled in
     Ledger *ledger;           // NULL: no records
     CoordinatorHooks hooks;

@@ -14,8 +14,9 @@ enum {
 struct Coordinator {
     Plant *plant;
     CoordinatorOptions options;
-    Arena *arena;        // of the run
-    Arena *window_arena; // of one window
+    Planner *own_planner; // where the options name none
+    Arena *arena;         // of the run
+    Arena *window_arena;  // of one window
     int64_t window_ns;
     int64_t now_ns; // management's time: the plant's waits added up; thinking takes none of it
     ManualClock clock;
