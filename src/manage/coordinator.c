@@ -270,6 +270,14 @@ static int advance(Coordinator *c, int64_t until_ns, Err *e)
     return 0;
 }
 
+void coordinator_think(Coordinator *c)
+{
+    Err e = {0};
+    if (c->options.think_ns > 0 && advance(c, c->now_ns + c->options.think_ns, &e) != 0) {
+        story_say(c, STORY_NOTE, SLICE("plant"), "%s", e.text); // the next window hears it, too
+    }
+}
+
 // ---- cases
 
 bool coordinator_busy(const Coordinator *c)
@@ -334,6 +342,24 @@ static void hear_person(Coordinator *c)
     }
 }
 
+// A person's own proposal is taken up by the first agent that owns a part of it.
+static void serve_person(Coordinator *c)
+{
+    Arena *arena = arena_create(WINDOW_BYTES_MAX);
+    Plan *plan = ARENA_NEW(arena, Plan);
+    char id[PROPOSAL_ID_LEN + 1];
+    if (record_approved(c, arena, plan, id)) {
+        uint32_t owners[PLAN_CHANGES_MAX];
+        size_t count = plan_owners(c->published, plan, owners);
+        Manager *m = count > 0 ? coordinator_manager(c, owners[0]) : NULL;
+        if (m != NULL && m->present) {
+            case_for_person(m, plan, id);
+            settle(c);
+        }
+    }
+    arena_destroy(arena);
+}
+
 static void run_cases(Coordinator *c, const PlantWindow *window)
 {
     for (size_t i = 0; i < c->manager_count; i++) {
@@ -344,6 +370,9 @@ static void run_cases(Coordinator *c, const PlantWindow *window)
     settle(c);
     hear_person(c);
     settle(c);
+    if (!coordinator_busy(c)) {
+        serve_person(c);
+    }
     Manager *m = NULL;
     const Violation *v = coordinator_busy(c) ? NULL : next_violation(c, &m);
     if (v != NULL && c->sums.cases < c->options.cases_max) {

@@ -61,6 +61,10 @@ ProposalEstimates record_estimates(Arena *arena, const System *sys, const Outcom
 // What another process wrote about the proposal: PROPOSAL_STATES when there is no ledger.
 ProposalState record_state(Manager *m);
 ProposalState record_kept_state(Coordinator *c);
+// The oldest approved proposal about this system that no manager of this run made: a person's.
+// Its plan and id; false when there is none.
+bool record_approved(Coordinator *c, Arena *arena, Plan *ret_plan,
+                     char ret_id[PROPOSAL_ID_LEN + 1]);
 
 // ---- the world (coordinator.c)
 
@@ -74,6 +78,8 @@ MUST_USE int coordinator_set(Coordinator *c, const Plan *plan, Err *e);
 // The longest time that a limited agent would need now for what waits there, at least the default
 // trigger of a stability check and at most two minutes.
 int64_t coordinator_backlog(const Coordinator *c);
+// The plant goes on for options.think_ns.
+void coordinator_think(Coordinator *c);
 // Another case waits until this one is decided: two changes at once could not be told apart.
 bool coordinator_busy(const Coordinator *c);
 

@@ -237,3 +237,46 @@ ProposalState record_kept_state(Coordinator *c)
 {
     return state_in_ledger(c, c->kept_proposal);
 }
+
+// Made by nobody of this run.
+static bool is_foreign(const Coordinator *c, const Proposal *p)
+{
+    return coordinator_find(c, p->author) == NULL && strcmp(p->id, c->kept_proposal) != 0;
+}
+
+bool record_approved(Coordinator *c, Arena *arena, Plan *ret_plan, char ret_id[PROPOSAL_ID_LEN + 1])
+{
+    enum { LOOK_AT = 100 };
+    Proposal *items = NULL;
+    size_t count = 0;
+    ProposalKind kind = PROPOSAL_POLICY;
+    ProposalState state = PROPOSAL_APPROVED;
+    ProposalFilter filter = {
+        .kind = &kind, .state = &state, .target = c->plant->sys->name, .limit = LOOK_AT};
+    if (c->options.ledger == NULL ||
+        proposal_list(c->options.ledger, &filter, arena, &items, &count, NULL) != 0) {
+        return false;
+    }
+    for (size_t i = count; i-- > 0;) {
+        const Doc *doc = NULL;
+        if (!is_foreign(c, &items[i]) ||
+            doc_parse(arena, items[i].content_json, NULL, &doc, NULL) != 0) {
+            continue;
+        }
+        Err e = {0};
+        if (plan_read(arena, c->published, doc_get(doc, SLICE("plan")), ret_plan, &e) == 0) {
+            ret_plan->title = items[i].title;
+            ret_plan->reason = items[i].reason;
+            ret_plan->planner = SLICE("person");
+            memcpy(ret_id, items[i].id, PROPOSAL_ID_LEN + 1);
+            return true;
+        }
+        ProposalStep step = {.to = PROPOSAL_REJECTED,
+                             .author = SLICE("coordinator"),
+                             .reason = slice_from_cstr(e.text)};
+        if (proposal_step(c->options.ledger, slice_from_cstr(items[i].id), &step, &e) != 0) {
+            story_say(c, STORY_NOTE, SLICE("ledger"), "%s", e.text);
+        }
+    }
+    return false;
+}

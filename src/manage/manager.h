@@ -96,6 +96,8 @@ void manager_learn(Manager *m, const PlanLimit *limit);
 // ---- proposer (manager_case.c)
 void case_open(Manager *m, const Violation *violation);
 void case_step(Manager *m); // plans, validates and proposes, as far as it goes at once
+// A person's plan, approved under this id of the ledger.
+void case_for_person(Manager *m, const Plan *plan, const char *proposal);
 void case_replan(Manager *m, const NegotiatorAction *a);
 void case_watch(Manager *m); // everybody has applied
 void case_agreed(Manager *m);

@@ -395,6 +395,7 @@ void case_step(Manager *m)
         return;
     }
     take_plan(m, chosen);
+    coordinator_think(c);
     ProposalEstimates predicted = record_estimates(k->arena, manager_view(m), k->predicted);
     record_create(m);
     record_step(m, PROPOSAL_VALIDATED, m->name, "validated", &predicted, NULL);
@@ -411,6 +412,41 @@ void case_step(Manager *m)
     }
     record_step(m, PROPOSAL_APPROVED, SLICE("automatic"), "mode auto", NULL, NULL);
     case_decided(m, true, SLICE("nobody: mode auto"));
+}
+
+// What a person wants goes the way of all plans but for the planning: it is validated with what is
+// known now, negotiated, watched and, where it does not do what was predicted, taken back.
+void case_for_person(Manager *m, const Plan *plan, const char *proposal)
+{
+    Case *k = &m->current;
+    arena_destroy(k->arena);
+    *k = (Case){.state = CASE_PLANNED,
+                .arena = arena_create(MANAGER_CASE_BYTES_MAX),
+                .violation = {.client = 0, .measure = MEASURE_P99, .value = NAN}};
+    m->c->sums.cases++;
+    memcpy(k->proposal, proposal, sizeof k->proposal);
+    Plan *own = ARENA_NEW(k->arena, Plan);
+    *own = *plan;
+    own->title = arena_copy(k->arena, plan->title);
+    own->reason = arena_copy(k->arena, plan->reason);
+    k->plan = *own;
+    ValidateAsk ask = ask_of(m, own, 1);
+    ask.may_be_equal = true;
+    ask.always = 1;
+    Validation *validation = ARENA_NEW(k->arena, Validation);
+    Err e = {0};
+    if (validate(k->arena, &ask, validation, &e) != 0) {
+        case_give_up(m, REASON_MALFORMED, "validation: %s", e.text);
+        return;
+    }
+    tell_validation(m, validation, &validation->verdicts[0]);
+    if (validation->sound == 0) {
+        case_give_up(m, REASON_OBJECTIVE, "%.*s", SLICE_FMT(validation->verdicts[0].words));
+        return;
+    }
+    take_plan(m, &validation->verdicts[0]);
+    k->state = CASE_VALIDATED;
+    case_decided(m, true, SLICE("a person"));
 }
 
 // ---- replan after refusals and counter-proposals
