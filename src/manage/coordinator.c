@@ -140,6 +140,7 @@ static CoordinatorOptions with_defaults(const CoordinatorOptions *options, int64
     o.settle_windows = o.settle_windows > 0 ? o.settle_windows : 3;
     o.plan_budget_ns = o.plan_budget_ns > 0 ? o.plan_budget_ns : 3 * NS_PER_S;
     o.lease_ns = o.lease_ns > 0 ? o.lease_ns : 12 * window_ns;
+    o.plans_max = o.plans_max > 0 && o.plans_max < PLANS_MAX ? o.plans_max : PLANS_MAX;
     o.cases_max = o.cases_max > 0 ? o.cases_max : 32;
     return o;
 }
@@ -492,6 +493,9 @@ int coordinator_join(Coordinator *c, Slice party, Err *e)
     int rc = manager_join(m, e);
     if (rc == 0) {
         story_say(c, STORY_JOINED, m->name, "joins");
+        for (size_t i = 0; i < c->manager_count; i++) {
+            manager_forget_party(c->managers[i], m->index);
+        }
     }
     return rc;
 }

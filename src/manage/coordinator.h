@@ -119,6 +119,7 @@ typedef struct CoordinatorOptions {
     uint32_t settle_windows;  // after applying, in which only "worse than before" counts; 0: 3
     int64_t plan_budget_ns;   // of the clock, for planning and validating once; 0: 3 s
     int64_t think_ns;         // that a simulated plant goes on while a plan is made; 0: none
+    uint32_t plans_max;       // candidates of one planning; 0: PLANS_MAX
     uint32_t cases_max;       // at most so many; 0: 32
     Planner *const *planners; // asked in this order, their plans put together; borrowed
     size_t planner_count;     // 0: the rules (manage/planner_rules.h)

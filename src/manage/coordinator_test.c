@@ -87,14 +87,27 @@ static void count_served(void *ctx, const PlantWindow *window, const DetectFound
     }
 }
 
+// PW_STORY=1: what happened, for whoever looks into a failure.
+static void tell(void *ctx, const StoryEvent *event)
+{
+    (void)ctx;
+    if (getenv("PW_STORY") != NULL) {
+        Buf line = buf_create(1 << 16);
+        story_line(event, &line);
+        print_message("%s\n", line.data);
+        buf_done(&line);
+    }
+}
+
 static CoordinatorOptions quick(World *w)
 {
     return (CoordinatorOptions){
         .seed = 7,
         .watch_windows = 3,
+        .plans_max = 60,
         .plan_budget_ns = 600 * S, // of the clock: what is validated must not depend on it
         .validate = {.horizon_ns = 60 * S, .replications = 2, .keep = 4, .threads = 1},
-        .hooks = {.context = w, .window = count_served},
+        .hooks = {.context = w, .window = count_served, .event = tell},
     };
 }
 

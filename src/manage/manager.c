@@ -23,20 +23,48 @@ static bool same_limit(const PlanLimit *a, const PlanLimit *b)
             a->what.param == b->what.param && a->low == b->low && a->high == b->high);
 }
 
-void manager_learn(Manager *m, const PlanLimit *limit)
+static void drop_limit(Manager *m, size_t i)
 {
+    size_t behind = m->limit_count - i - 1;
+    memmove(&m->limits[i], &m->limits[i + 1], behind * sizeof m->limits[0]);
+    memmove(&m->limits_until_ns[i], &m->limits_until_ns[i + 1],
+            behind * sizeof m->limits_until_ns[0]);
+    m->limit_count--;
+}
+
+void manager_learn(Manager *m, const PlanLimit *limit, uint32_t windows)
+{
+    int64_t until = m->c->now_ns + windows * m->c->window_ns;
     for (size_t i = 0; i < m->limit_count; i++) {
         if (same_limit(&m->limits[i], limit)) {
+            m->limits_until_ns[i] = until;
             return;
         }
     }
     if (m->limit_count == PLAN_LIMITS_MAX) {
-        memmove(&m->limits[0], &m->limits[1], sizeof m->limits[0] * (PLAN_LIMITS_MAX - 1));
-        m->limit_count--;
+        drop_limit(m, 0);
     }
     m->limits[m->limit_count] = *limit;
     m->limits[m->limit_count].reason = arena_copy(m->c->arena, limit->reason);
-    m->limit_count++;
+    m->limits_until_ns[m->limit_count++] = until;
+}
+
+void manager_forget_old(Manager *m)
+{
+    for (size_t i = m->limit_count; i-- > 0;) {
+        if (m->limits_until_ns[i] <= m->c->now_ns) {
+            drop_limit(m, i);
+        }
+    }
+}
+
+void manager_forget_party(Manager *m, uint32_t party)
+{
+    for (size_t i = m->limit_count; i-- > 0;) {
+        if (m->limits[i].by == party) {
+            drop_limit(m, i);
+        }
+    }
 }
 
 // ---- the bus
@@ -62,6 +90,15 @@ static BusVerdict on_message(void *ctx, const BusMessage *bus_message)
     return BUS_DONE;
 }
 
+static int publish(Manager *m, Slice to, Slice body, Err *e)
+{
+    char subject[BUS_SUBJECT_MAX + 1];
+    int len = snprintf(subject, sizeof subject, "manage.%.*s", SLICE_FMT(to));
+    BusMessage out = {.subject = {subject, (size_t)len}, .from = m->name, .to = to, .body = body};
+    m->c->sums.messages++;
+    return bus_publish(m->bus, &out, e);
+}
+
 static void send_message(Manager *m, const NegotiatorAction *a)
 {
     if (m->trouble.fault == PARTY_MUTE) {
@@ -69,16 +106,15 @@ static void send_message(Manager *m, const NegotiatorAction *a)
     }
     Buf body = buf_create(MESSAGE_BYTES_MAX);
     message_write(a->message, &body);
-    char subject[BUS_SUBJECT_MAX + 1];
-    int len = snprintf(subject, sizeof subject, "manage.%.*s", SLICE_FMT(a->peer));
-    BusMessage out = {.subject = {subject, (size_t)len},
-                      .from = m->name,
-                      .to = a->peer,
-                      .body = buf_slice(&body)};
     Err e = {0};
     int rc = buf_check(&body, "a message", &e);
-    rc = rc != 0 ? rc : bus_publish(m->bus, &out, &e);
-    m->c->sums.messages++;
+    // Without a peer it is for everybody: somebody comes or goes.
+    for (size_t i = 0; rc == 0 && i < m->c->manager_count; i++) {
+        const Manager *to = m->c->managers[i];
+        if (to != m && (a->peer.len == 0 || slice_eq(to->name, a->peer))) {
+            rc = publish(m, to->name, buf_slice(&body), &e);
+        }
+    }
     Buf changes = buf_create(STORY_TEXT_MAX);
     for (size_t i = 0; i < a->message->change_count; i++) {
         buf_printf(&changes, "%s%.*s = %.*s", i == 0 ? "" : ", ",

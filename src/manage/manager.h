@@ -12,6 +12,8 @@
 #include "manage/negotiator.h"
 
 enum {
+    LIMIT_WINDOWS = 60, // that a refusal is kept to
+    SILENCE_WINDOWS = 6,
     MANAGER_INBOX_MAX = 4096, // actions that wait to be carried out
     MANAGER_GRANTS_MAX = NEGOTIATOR_GRANTS_MAX,
     MANAGER_CASE_BYTES_MAX = 256 << 20, // of one case's arena
@@ -66,6 +68,7 @@ struct Manager {
     NegotiatorAction *inbox;
     size_t inbox_count, inbox_next;
     PlanLimit limits[PLAN_LIMITS_MAX]; // learned from refusals; the oldest goes first
+    int64_t limits_until_ns[PLAN_LIMITS_MAX];
     size_t limit_count;
     Case current;
     uint32_t failures; // cases that came to nothing, one after the other
@@ -90,8 +93,12 @@ void manager_take_actions(Manager *m);
 
 // What it takes the world to be: what was published, its own part as it is.
 const System *manager_view(const Manager *m);
-// Adds a limit; equal ones are not added twice.
-void manager_learn(Manager *m, const PlanLimit *limit);
+// Keeps to a limit for so many windows: what was refused then may be fine later. Equal ones are not
+// added twice.
+void manager_learn(Manager *m, const PlanLimit *limit, uint32_t windows);
+void manager_forget_old(Manager *m);
+// The party is there again: what was only learned from its silence holds no longer.
+void manager_forget_party(Manager *m, uint32_t party);
 
 // ---- proposer (manager_case.c)
 void case_open(Manager *m, const Violation *violation);

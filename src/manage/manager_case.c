@@ -132,7 +132,6 @@ static PlanList make_plans(Manager *m, Arena *arena)
         .observed = c->last.outcome,
         .limits = m->limits,
         .limit_count = m->limit_count,
-        .plans_max = PLANS_MAX,
         .budget_ns = c->options.plan_budget_ns,
         .seed = c->options.seed + k->plannings,
     };
@@ -141,7 +140,7 @@ static PlanList make_plans(Manager *m, Arena *arena)
     for (size_t i = 0; i < c->options.planner_count; i++) {
         PlanList list = {0};
         Err e = {0};
-        context.plans_max = PLANS_MAX - all.count;
+        context.plans_max = c->options.plans_max - all.count;
         if (planner_plan(c->options.planners[i], arena, &context, &list, &e) != 0) {
             story_say(c, STORY_NOTE, m->name, "planner %s: %s", c->options.planners[i]->ops->name,
                       e.text);
@@ -238,6 +237,7 @@ static Verdict *think(Manager *m)
 {
     Case *k = &m->current;
     k->plannings++;
+    manager_forget_old(m);
     PlanList plans = make_plans(m, k->arena);
     if (plans.count == 0) {
         case_give_up(m, REASON_OBJECTIVE, "nothing is left to try");
@@ -371,9 +371,11 @@ void case_decided(Manager *m, bool yes, Slice by)
         return;
     }
     if (!yes) {
-        manager_learn(m, &(PlanLimit){.refused = plan_hash(manager_view(m), &k->plan),
-                                      .by = m->index,
-                                      .reason = SLICE("a person said no")});
+        manager_learn(m,
+                      &(PlanLimit){.refused = plan_hash(manager_view(m), &k->plan),
+                                   .by = m->index,
+                                   .reason = SLICE("a person said no")},
+                      LIMIT_WINDOWS);
         k->why = REASON_REFUSED;
         case_close(m, CASE_GIVEN_UP);
         story_say(m->c, STORY_GIVEN_UP, m->name, "refused by %.*s", SLICE_FMT(by));
@@ -461,10 +463,11 @@ static void learn_from(Manager *m, const PartyAnswer *answer, uint64_t hash)
         if (plan_limit_of(sys, &answer->constraints[i], &limit)) {
             limit.by = by;
             limit.reason = answer->text;
-            manager_learn(m, &limit);
+            manager_learn(m, &limit, LIMIT_WINDOWS);
         }
     }
-    manager_learn(m, &(PlanLimit){.refused = hash, .by = by, .reason = answer->text});
+    manager_learn(m, &(PlanLimit){.refused = hash, .by = by, .reason = answer->text},
+                  LIMIT_WINDOWS);
     if (answer->reason != REASON_NO_ANSWER) {
         return;
     }
@@ -473,11 +476,13 @@ static void learn_from(Manager *m, const PartyAnswer *answer, uint64_t hash)
         SystemParam what = m->current.plan.changes[i].what;
         if (system_owner(sys, what) == by) {
             double now = system_number(what.param, system_get(sys, what));
-            manager_learn(m, &(PlanLimit){.what = what,
-                                          .low = now,
-                                          .high = now,
-                                          .by = by,
-                                          .reason = SLICE("its owner does not answer")});
+            manager_learn(m,
+                          &(PlanLimit){.what = what,
+                                       .low = now,
+                                       .high = now,
+                                       .by = by,
+                                       .reason = SLICE("its owner does not answer")},
+                          SILENCE_WINDOWS);
         }
     }
 }
@@ -724,9 +729,11 @@ static void take_back(Manager *m, const PlantWindow *window, const Violation *v,
 {
     Slice client = m->c->plant->sys->clients[v->client].name;
     tell_window(m, window, "contradicts the prediction");
-    manager_learn(m, &(PlanLimit){.refused = plan_hash(manager_view(m), &m->current.plan),
-                                  .by = m->index,
-                                  .reason = SLICE("contradicted by what was observed")});
+    manager_learn(m,
+                  &(PlanLimit){.refused = plan_hash(manager_view(m), &m->current.plan),
+                               .by = m->index,
+                               .reason = SLICE("contradicted by what was observed")},
+                  LIMIT_WINDOWS);
     case_give_up(m, REASON_CONTRADICTED, "%s of %.*s is %.4g, %s %.4g", MEASURE_NAMES[v->measure],
                  SLICE_FMT(client), v->value, than, v->limit);
 }

@@ -148,14 +148,13 @@ static PlanList amendments(Manager *m, Arena *arena, const PlanDocument *request
         .reach = 1,
         .violation = request->client != UINT32_MAX ? &violation : NULL,
         .base = &request->plan,
-        .limits = m->limits,
-        .limit_count = m->limit_count,
         .budget_ns = c->options.plan_budget_ns / 2,
         .seed = c->options.seed,
     };
     for (size_t i = 0; i < c->options.planner_count && request->client != UINT32_MAX; i++) {
         PlanList list = {0};
-        context.plans_max = AMENDMENTS_MAX + 1 - all.count;
+        size_t max = c->options.plans_max < AMENDMENTS_MAX ? c->options.plans_max : AMENDMENTS_MAX;
+        context.plans_max = max + 1 - all.count;
         if (planner_plan(c->options.planners[i], arena, &context, &list, NULL) != 0) {
             continue;
         }
@@ -374,8 +373,6 @@ static void consider(Manager *m, const NegotiatorAction *a)
     ask.count = plans.count;
     ask.self = m->index;
     ask.purpose = request.client;
-    ask.limits = m->limits;
-    ask.limit_count = m->limit_count;
     ask.budget_ns = m->c->options.plan_budget_ns;
     ask.seed = m->c->options.seed;
     ask.may_be_equal = true;

@@ -10,7 +10,7 @@
 
 enum {
     STABILITY_LOOKS = 8, // candidates that are tried with a spike, the best first
-    SOUND_ENOUGH = 3,    // then nobody looks for more
+    SOUND_ENOUGH = 1,    // then nobody looks for more: they come in the order of their worth
 };
 
 // ---- bounds
