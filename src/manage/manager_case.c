@@ -298,8 +298,9 @@ static Request *request_of(const Manager *m, Arena *arena, const Plan *plan)
 {
     const System *sys = manager_view(m);
     Request *r = ARENA_NEW(arena, Request);
-    MessageChange all[PLAN_CHANGES_MAX + PLAN_PROGRAMS_MAX];
-    uint32_t owners[PLAN_CHANGES_MAX + PLAN_PROGRAMS_MAX];
+    enum { MAX = PLAN_CHANGES_MAX + PLAN_PROGRAMS_MAX };
+    MessageChange *all = ARENA_ARRAY(arena, MessageChange, MAX);
+    uint32_t *owners = ARENA_ARRAY(arena, uint32_t, MAX);
     size_t count = plan_to_changes(arena, sys, plan, all, owners);
     for (size_t i = 0; i < count; i++) {
         if (!parties_are_neighbours(sys, m->index, owners[i])) {
@@ -578,8 +579,8 @@ void case_replan(Manager *m, const NegotiatorAction *a)
 {
     Case *k = &m->current;
     uint64_t hash = plan_hash(manager_view(m), &k->plan);
-    Plan countered;
-    bool counter = merge_counters(m, a, &countered);
+    Plan *countered = ARENA_NEW(k->arena, Plan);
+    bool counter = merge_counters(m, a, countered);
     for (size_t i = 0; i < a->answer_count; i++) {
         const PartyAnswer *answer = &a->answers[i];
         if (answer->answer == MESSAGE_REJECT || answer->reason == REASON_NO_ANSWER) {
@@ -590,7 +591,7 @@ void case_replan(Manager *m, const NegotiatorAction *a)
         case_give_up(m, REASON_DEADLINE, "no agreement within the rounds");
         return;
     }
-    Verdict *verdict = counter ? judge_counter(m, &countered) : NULL;
+    Verdict *verdict = counter ? judge_counter(m, countered) : NULL;
     if (verdict == NULL && k->plannings < PLANNINGS_MAX) {
         verdict = think(m); // gives up, and withdraws the deal, when there is none
         if (verdict == NULL) {
