@@ -55,6 +55,8 @@ void story_window(Coordinator *c, const PlantWindow *window);
 void record_create(Manager *m);
 void record_step(Manager *m, ProposalState to, Slice author, const char *reason,
                  const ProposalEstimates *predicted, const ProposalEstimates *observed);
+// The plan of the case has become another one: a new proposal, with the old one as its parent.
+void record_amended(Manager *m, const ProposalEstimates *predicted);
 void record_note(Manager *m, Slice author, const char *format, ...) PRINTF_LIKE(3, 4);
 // Names and numbers of the promised clients: "tasks.p99", "tasks.goodput", ...
 ProposalEstimates record_estimates(Arena *arena, const System *sys, const Outcome *outcome);

@@ -162,6 +162,8 @@ void record_create(Manager *m)
     if (c->options.ledger == NULL) {
         return;
     }
+    char parent[PROPOSAL_ID_LEN + 1];
+    memcpy(parent, k->proposal, sizeof parent);
     Proposal p = {.kind = PROPOSAL_POLICY,
                   .target = c->plant->sys->name,
                   .title = k->plan.title,
@@ -169,11 +171,33 @@ void record_create(Manager *m)
                   .reason = k->plan.reason,
                   .content_json = content_of(m)};
     Err e = {0};
+    memcpy(p.parent, parent, sizeof p.parent);
     if (proposal_create(c->options.ledger, &p, &e) != 0) {
         record_failed(m, &e);
         return;
     }
     memcpy(k->proposal, p.id, sizeof k->proposal);
+}
+
+void record_amended(Manager *m, const ProposalEstimates *predicted)
+{
+    // What everybody agreed to in the end is a proposal of its own: its content is what is applied.
+    char was[PROPOSAL_ID_LEN + 1];
+    memcpy(was, m->current.proposal, sizeof was);
+    record_create(m);
+    char is[PROPOSAL_ID_LEN + 1];
+    memcpy(is, m->current.proposal, sizeof is);
+    if (strcmp(was, is) == 0) {
+        return; // no ledger, or it could not be written
+    }
+    char reason[STORY_TEXT_MAX];
+    snprintf(reason, sizeof reason, "amended: %s", is);
+    memcpy(m->current.proposal, was, sizeof was);
+    record_step(m, PROPOSAL_REJECTED, m->name, reason, NULL, NULL);
+    memcpy(m->current.proposal, is, sizeof is);
+    record_step(m, PROPOSAL_VALIDATED, m->name, "validated", predicted, NULL);
+    snprintf(reason, sizeof reason, "as %s was", was);
+    record_step(m, PROPOSAL_APPROVED, m->name, reason, NULL, NULL);
 }
 
 static void record(Manager *m, const ProposalStep *step, bool note)

@@ -401,7 +401,11 @@ void case_step(Manager *m)
     coordinator_think(c);
     ProposalEstimates predicted = record_estimates(k->arena, manager_view(m), k->predicted);
     record_create(m);
-    record_step(m, PROPOSAL_VALIDATED, m->name, "validated", &predicted, NULL);
+    bool sound = chosen->kind != VERDICT_REJECTED;
+    record_step(m, PROPOSAL_VALIDATED, m->name,
+                sound ? arena_cstr(k->arena, chosen->words)
+                      : "not sound by itself: asked about, for its owners to mend",
+                &predicted, NULL);
     switch (c->options.mode) {
     case APPROVAL_ADVISE:
         case_close(m, CASE_GIVEN_UP);
@@ -563,7 +567,8 @@ static void revise(Manager *m, Verdict *verdict)
 {
     Case *k = &m->current;
     take_plan(m, verdict);
-    record_note(m, m->name, "amended: %.*s", SLICE_FMT(k->plan.title));
+    ProposalEstimates predicted = record_estimates(k->arena, manager_view(m), k->predicted);
+    record_amended(m, &predicted);
     Request *r = request_of(m, k->arena, &k->plan);
     NegotiationPlan plan = negotiation_of(m, r);
     Err e = {0};
