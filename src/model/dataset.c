@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "ledger/observation.h"
 #include "os/file.h"
 
@@ -98,13 +99,14 @@ static void set_stride(Dataset *d, size_t stride)
 
 static int check_text(Slice text, const char *what, Err *e)
 {
-    bool good = text.len <= DATASET_NAME_MAX;
+    // What is no UTF-8 would be another text, and a longer one, once it was written as JSON.
+    bool good = text.len <= DATASET_NAME_MAX && utf8_find_invalid(text) < 0;
     for (size_t i = 0; good && i < text.len; i++) {
         good = (unsigned char)text.ptr[i] >= ' ' && text.ptr[i] != 127;
     }
     return good ? 0
-                : err_set(e, ERR_ARG, "%s has at most %d bytes and no control characters", what,
-                          DATASET_NAME_MAX);
+                : err_set(e, ERR_ARG, "%s is UTF-8 of at most %d bytes without control characters",
+                          what, DATASET_NAME_MAX);
 }
 
 static int check_column(const Dataset *d, Slice name, Slice unit, ColumnRole role, Err *e)

@@ -62,7 +62,7 @@ Slice dataset_source(const Dataset *d, size_t row);
 int64_t dataset_at(const Dataset *d, size_t row); // Unix ns; 0 when nobody said
 
 // The column of that name, made when it is not there; rows that are there miss it. ERR_CONFLICT,
-// ERR_LIMIT, ERR_ARG for a name that is empty, too long or has control characters.
+// ERR_LIMIT, ERR_ARG for a name that is empty, too long, no UTF-8 or has control characters.
 MUST_USE int dataset_column(Dataset *d, Slice name, Slice unit, ColumnRole role, size_t *ret_column,
                             Err *e);
 // `cells` has one value a column, in their order. An infinity is ERR_ARG: a fit on it means

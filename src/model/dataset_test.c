@@ -81,6 +81,10 @@ static void test_refusals(void **state)
     assert_int_equal(
         dataset_column(d, (Slice){longer, DATASET_NAME_MAX}, SLICE(""), COLUMN_INPUT, &column, &e),
         0);
+    assert_int_equal(dataset_column(d, SLICE("a\xff"), SLICE(""), COLUMN_INPUT, &column, &e),
+                     ERR_ARG);
+    assert_int_equal(dataset_column(d, SLICE("a"), SLICE("\xc0\x80"), COLUMN_INPUT, &column, &e),
+                     ERR_ARG);
     assert_int_equal(dataset_add(d, (double[]){1, INFINITY, 1}, SLICE("x"), 0, &e), ERR_ARG);
     assert_int_equal(dataset_add(d, (double[]){1, 1, 1}, (Slice){longer, sizeof longer}, 0, &e),
                      ERR_ARG);

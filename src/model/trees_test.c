@@ -1,4 +1,5 @@
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -119,6 +120,44 @@ static void test_quantile(void **state)
         near(rough, 3 + 4 * quantiles[i][1], 1);
         trees_destroy(t);
     }
+}
+
+typedef struct Fit {
+    const double *x, *y;
+    Trees *trees;
+    int rc;
+} Fit;
+
+static void *fit_on_a_thread(void *arg)
+{
+    Fit *f = arg;
+    f->rc = trees_fit(f->x, 200, 3, f->y, NULL, &f->trees, NULL);
+    return NULL;
+}
+
+// Job threads fit side by side, and come to what one comes to alone.
+static void test_threads(void **state)
+{
+    (void)state;
+    static double x[200][3], y[200];
+    pthread_t threads[4];
+    Fit fits[4];
+    Trees *alone;
+    make_rows(x, y, 200, 1);
+    assert_int_equal(trees_fit(&x[0][0], 200, 3, y, NULL, &alone, NULL), 0);
+    for (int i = 0; i < 4; i++) {
+        fits[i] = (Fit){.x = &x[0][0], .y = y};
+        assert_int_equal(pthread_create(&threads[i], NULL, fit_on_a_thread, &fits[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(fits[i].rc, 0);
+        for (int k = 0; k < 200; k++) {
+            assert_true(trees_predict(fits[i].trees, x[k]) == trees_predict(alone, x[k]));
+        }
+        trees_destroy(fits[i].trees);
+    }
+    trees_destroy(alone);
 }
 
 static void test_missing_values(void **state)
@@ -248,10 +287,11 @@ static void test_hostile_documents(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_stump),      cmocka_unit_test(test_learns_steps),
-        cmocka_unit_test(test_monotone),       cmocka_unit_test(test_quantile),
-        cmocka_unit_test(test_missing_values), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_document),       cmocka_unit_test(test_hostile_documents),
+        cmocka_unit_test(test_one_stump),         cmocka_unit_test(test_learns_steps),
+        cmocka_unit_test(test_monotone),          cmocka_unit_test(test_quantile),
+        cmocka_unit_test(test_threads),           cmocka_unit_test(test_missing_values),
+        cmocka_unit_test(test_refusals),          cmocka_unit_test(test_document),
+        cmocka_unit_test(test_hostile_documents),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
