@@ -65,6 +65,9 @@ typedef struct LearnedOptions {
     void *base_ctx;
     const char *base_name; // "queueing 1", kept with the model
     size_t gp_rows_max;    // AUTO tries a Gaussian process up to so many rows; 0: 600
+    // Only outputs that end with ".p99" and so on, a list that ends with NULL; NULL: all. Every
+    // output is a model of its own, and takes its time.
+    const char *const *measures;
 } LearnedOptions;
 
 // Rows that miss an input are left out, and for an output those that miss it. Inputs that never

@@ -64,6 +64,20 @@ static size_t find_columns(const Dataset *d, bool outputs, size_t *ret_places)
     return count;
 }
 
+// Is the column asked for?
+static bool is_wanted(const LearnedOptions *o, Slice name)
+{
+    Slice last = name;
+    for (size_t i = 0; i < name.len; i++) {
+        last = name.ptr[i] == '.' ? slice_sub(name, i + 1, SIZE_MAX) : last;
+    }
+    bool wanted = o->measures == NULL;
+    for (size_t i = 0; !wanted && o->measures[i]; i++) {
+        wanted = slice_eq_cstr(last, o->measures[i]);
+    }
+    return wanted;
+}
+
 // The inputs of a row; false when one is missing.
 static bool get_inputs(const Learned *m, const Dataset *d, const size_t *places, size_t row,
                        double *ret)
@@ -444,7 +458,12 @@ static int fit_all(Learned *m, const Dataset *d, const LearnedOptions *options, 
 {
     size_t inputs[DATASET_COLUMNS_MAX], outputs[DATASET_COLUMNS_MAX];
     size_t input_count = find_columns(d, false, inputs);
-    size_t output_count = find_columns(d, true, outputs);
+    size_t all = find_columns(d, true, outputs), output_count = 0;
+    for (size_t i = 0; i < all; i++) {
+        if (is_wanted(options, dataset_column_at(d, outputs[i])->name)) {
+            outputs[output_count++] = outputs[i];
+        }
+    }
     int rc = 0;
     if (dataset_rows(d) == 0 || input_count == 0 || output_count == 0) {
         return err_set(e, ERR_ARG,

@@ -281,6 +281,18 @@ static void test_fits_that_are_refused(void **state)
     refuse(d, NULL, ERR_ARG, "9 of 18 rows have every input");
 }
 
+static void test_measures(void **state)
+{
+    (void)state;
+    static const char *const some[] = {"p99", "busy", NULL}, *const none[] = {"b", NULL};
+    Dataset *d = make_rows(20, 1, 0.1);
+    Learned *m = fit(d, &(LearnedOptions){.kind = LEARNED_TREES, .measures = some});
+    assert_int_equal(learned_outputs(m), 1);
+    assert_true(slice_eq_cstr(learned_output(m, 0)->name, "b.busy"));
+    learned_destroy(m);
+    refuse(d, &(LearnedOptions){.measures = none}, ERR_ARG, "0 outputs");
+}
+
 static void test_many_columns(void **state)
 {
     (void)state;
@@ -488,6 +500,7 @@ int main(void)
         cmocka_unit_test(test_no_base_no_answer),
         cmocka_unit_test(test_outside_of_the_region),
         cmocka_unit_test(test_fits_that_are_refused),
+        cmocka_unit_test(test_measures),
         cmocka_unit_test(test_many_columns),
         cmocka_unit_test(test_coverage),
         cmocka_unit_test(test_a_change_is_seen),
