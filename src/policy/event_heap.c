@@ -64,7 +64,7 @@ static inline void put(EventHeap *h, size_t at, HeapItem item)
     *place_of(h, item.order) = (uint32_t)at + 1;
 }
 
-static void sift_up(EventHeap *h, size_t at, HeapItem item)
+static inline void sift_up(EventHeap *h, size_t at, HeapItem item)
 {
     while (at > 0) {
         size_t parent = (at - 1) / CHILDREN;
@@ -91,7 +91,7 @@ static inline size_t least_child(const EventHeap *h, size_t first)
     return least;
 }
 
-static void sift_down(EventHeap *h, size_t at, HeapItem item)
+static inline void sift_down(EventHeap *h, size_t at, HeapItem item)
 {
     for (size_t first; (first = at * CHILDREN + 1) < h->count;) {
         size_t child = least_child(h, first);
@@ -102,26 +102,6 @@ static void sift_down(EventHeap *h, size_t at, HeapItem item)
         at = child;
     }
     put(h, at, item);
-}
-
-void event_heap_set(EventHeap *h, EventNode node, int64_t at_ns)
-{
-    HeapItem item = {at_ns, h->order++ << EVENT_NODE_BITS | node};
-    uint32_t place = *place_of(h, node);
-    if (place == 0) {
-        if (h->count == h->capacity) {
-            h->capacity *= 2;
-            h->items = mem_realloc(h->items, h->capacity * sizeof *h->items);
-        }
-        sift_up(h, h->count++, item);
-        return;
-    }
-    HeapItem old = h->items[place - 1];
-    if (before(item, old)) {
-        sift_up(h, place - 1, item);
-    } else {
-        sift_down(h, place - 1, item);
-    }
 }
 
 // The place is free: the last item goes there.
@@ -138,14 +118,56 @@ static void fill(EventHeap *h, size_t at)
     }
 }
 
+void event_heap_plug(EventHeap *h)
+{
+    h->hole = false;
+    fill(h, 0);
+}
+
+static void insert(EventHeap *h, HeapItem item)
+{
+    if (h->hole) {
+        h->hole = false;
+        sift_down(h, 0, item);
+        return;
+    }
+    if (h->count == h->capacity) {
+        h->capacity *= 2;
+        h->items = mem_realloc(h->items, h->capacity * sizeof *h->items);
+    }
+    sift_up(h, h->count++, item);
+}
+
+void event_heap_set(EventHeap *h, EventNode node, int64_t at_ns)
+{
+    HeapItem item = {at_ns, h->order++ << EVENT_NODE_BITS | node};
+    if (*place_of(h, node) == 0) {
+        insert(h, item);
+        return;
+    }
+    if (h->hole) {
+        event_heap_plug(h);
+    }
+    uint32_t place = *place_of(h, node);
+    if (before(item, h->items[place - 1])) {
+        sift_up(h, place - 1, item);
+    } else {
+        sift_down(h, place - 1, item);
+    }
+}
+
 void event_heap_remove(EventHeap *h, EventNode node)
 {
-    uint32_t *place = place_of(h, node);
-    uint32_t at = *place;
-    if (at != 0) {
-        *place = 0;
-        fill(h, at - 1);
+    if (*place_of(h, node) == 0) {
+        return;
     }
+    if (h->hole) {
+        event_heap_plug(h);
+    }
+    uint32_t *place = place_of(h, node);
+    uint32_t at = *place - 1;
+    *place = 0;
+    fill(h, at);
 }
 
 int64_t event_heap_when(const EventHeap *h, EventNode node)
@@ -156,8 +178,11 @@ int64_t event_heap_when(const EventHeap *h, EventNode node)
 
 EventNode event_heap_pop(EventHeap *h)
 {
+    if (h->hole) {
+        event_heap_plug(h);
+    }
     uint64_t order = h->items[0].order;
     *place_of(h, order) = 0;
-    fill(h, 0);
+    h->hole = true;
     return (EventNode)(order & NODE_MASK);
 }

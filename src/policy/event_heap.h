@@ -35,6 +35,7 @@ typedef struct EventHeap {
     HeapItem *items;
     size_t count, capacity;
     uint64_t order;
+    bool hole; // the root has been taken out, and nothing has taken its place yet
     uint32_t *at[EVENT_KINDS_MAX]; // by kind and index: place among the items + 1; 0: not there
     uint32_t room[EVENT_KINDS_MAX];
 } EventHeap;
@@ -64,12 +65,17 @@ void event_heap_remove(EventHeap *h, EventNode node); // none is fine
 // When; INT64_MAX without an event.
 int64_t event_heap_when(const EventHeap *h, EventNode node);
 
+void event_heap_plug(EventHeap *h); // fills the hole; for the functions here
 // Of the first event; INT64_MAX when empty.
-static inline int64_t event_heap_next(const EventHeap *h)
+static inline int64_t event_heap_next(EventHeap *h)
 {
+    if (h->hole) {
+        event_heap_plug(h);
+    }
     return h->count ? h->items[0].at_ns : INT64_MAX;
 }
-// Takes the first one out; there must be one.
+// Takes the first one out; there must be one. What is put in next takes its place, as most events
+// cause another one: that saves a way down and a way up.
 EventNode event_heap_pop(EventHeap *h);
 
 #endif

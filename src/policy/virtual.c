@@ -24,8 +24,8 @@ Virtual *virtual_create(const VirtualOptions *options)
     v->hooks = options->hooks;
     v->trace_on = options->trace;
     v->open_max = options->open_max ? options->open_max : 1 << 20;
-    if (v->open_max > EVENT_NODES_MAX) {
-        v->open_max = EVENT_NODES_MAX;
+    if (v->open_max > VIRTUAL_OPEN_MAX) {
+        v->open_max = VIRTUAL_OPEN_MAX;
     }
     v->task_free = v->op_free = v->request_free = v->later_free = NONE;
     v->note_room = 64;
@@ -127,6 +127,7 @@ uint32_t virtual_service(Virtual *v, const VirtualService *service)
                    .first_group = v->group_count,
                    .plain = true,
                    .changed_ns = v->now,
+                   .asked_ns = v->now,
                    .attained_ns = v->now};
     s->is.groups = NULL;
     for (uint32_t i = 0; i < POLICY_PRIORITIES; i++) {
@@ -226,10 +227,11 @@ VirtualClientCounts virtual_client_counts(const Virtual *v, uint32_t client)
 VirtualServiceCounts virtual_service_counts(const Virtual *v, uint32_t service)
 {
     Service s = v->services[service]; // a copy: looking changes nothing
-    service_account(&(Virtual){.now = v->now}, &s);
+    service_account(v, &s);
     s.counts.waiting = s.waiting;
     s.counts.busy = s.busy;
     s.counts.servers = s.usable;
+    s.counts.server_ns += (double)(v->now - s.asked_ns) * s.asked;
     return s.counts;
 }
 

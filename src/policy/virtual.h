@@ -44,6 +44,7 @@ enum {
     VIRTUAL_TARGETS_MAX = 64,   // of a group
     VIRTUAL_REPEAT_MAX = 10000, // calls of one target
     VIRTUAL_DEPTH_MAX = 64,     // calls inside calls; one deeper fails
+    VIRTUAL_OPEN_MAX = 1 << 23, // calls and requests under way
 };
 #define VIRTUAL_ANY  UINT32_MAX
 #define VIRTUAL_NONE UINT32_MAX
@@ -152,7 +153,7 @@ typedef struct VirtualHooks {
 typedef struct VirtualOptions {
     uint64_t seed;
     VirtualHooks hooks;
-    uint32_t open_max; // calls and requests under way; 0: 1 << 20, at most 1 << 24
+    uint32_t open_max; // calls and requests under way; 0: 1 << 20
     bool trace;        // virtual_trace; costs time
 } VirtualOptions;
 

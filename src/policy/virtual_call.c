@@ -26,20 +26,12 @@ int32_t task_new(Virtual *v, uint64_t luck, uint32_t client)
                           .client = client,
                           .user = NONE,
                           .priority = POLICY_PRIORITY_DEFAULT};
-    memset(v->task_counts + (size_t)at * v->service_count, 0,
-           v->service_count * sizeof *v->task_counts);
+    uint16_t *counts = v->task_counts + (size_t)at * v->service_count;
+    for (uint32_t i = 0; i < v->service_count; i++) {
+        counts[i] = 0;
+    }
     v->tasks_open++;
     return at;
-}
-
-void task_unref(Virtual *v, int32_t task)
-{
-    Task *t = &v->tasks[task];
-    if (--t->refs == 0) {
-        t->next_free = v->task_free;
-        v->task_free = task;
-        v->tasks_open--;
-    }
 }
 
 // ---- blocks
@@ -52,19 +44,9 @@ bool policy_is_plain(const PolicyBlock *b)
            !p[P_RATE_HOLD_ON_THROTTLE].boolean && b->queue.count == 0 && b->flight.count == 0;
 }
 
-PolicyBlock *op_block(const Virtual *v, const Op *op)
-{
-    return op->place & GATE ? v->services[op->place & ~GATE].block : v->edges[op->place].block;
-}
-
 static bool place_is_plain(const Virtual *v, uint32_t place)
 {
     return place & GATE ? v->services[place & ~GATE].plain : v->edges[place].plain;
-}
-
-bool op_tells(const Virtual *v, const Op *op)
-{
-    return op_block(v, op)->p[P_CANCEL_PROPAGATE].boolean;
 }
 
 // ---- slots
@@ -100,7 +82,6 @@ static void op_free(Virtual *v, int32_t at)
         event_heap_remove(&v->heap, event_node(NODE_CANCEL, (uint32_t)at));
     }
     task_unref(v, op->task);
-    op->life++;
     op->next = v->op_free;
     v->op_free = at;
     v->ops_open--;
@@ -128,12 +109,29 @@ static void unlink_child(Virtual *v, const Op *op)
 
 // ---- the end
 
+static void tell_hooks(Virtual *v, const Op *op, CallReason reason, int code, uint32_t attempts)
+{
+    VirtualEnd end = {.client = v->tasks[op->task].client,
+                      .edge = op->place & GATE ? VIRTUAL_NONE : op->place,
+                      .serial = op->serial,
+                      .started_ns = op->started_ns,
+                      .ended_ns = v->now,
+                      .reason = reason,
+                      .code = code,
+                      .attempts = attempts};
+    if (op->root && v->hooks.answered && end.client != VIRTUAL_NONE) {
+        v->hooks.answered(v->hooks.context, v, &end);
+    }
+    if (v->hooks.ended) {
+        v->hooks.ended(v->hooks.context, v, &end);
+    }
+}
+
 static void ended(Virtual *v, int32_t at, CallReason reason, int code, uint32_t attempts)
 {
     Op *op = &v->ops[at];
-    for (int i = 0; i < CALL_LIVE_MAX; i++) {
-        assert(op->live[i] == NONE); // no attempt outlives its call
-    }
+    // No attempt outlives its call: NONE is all ones.
+    assert((op->live[0] & op->live[1] & op->live[2] & op->live[3]) == NONE);
     if (op->parent != NONE) {
         unlink_child(v, op);
         virtual_note(v, (Note){.kind = NOTE_CHILD,
@@ -143,26 +141,14 @@ static void ended(Virtual *v, int32_t at, CallReason reason, int code, uint32_t 
                                .target = op->target,
                                .left = op->left});
         op->parent = NONE;
+    } else if (op->root) {
+        const Task *t = &v->tasks[op->task];
+        if (t->client != VIRTUAL_NONE) {
+            client_answered(v, t->client, t->user, reason);
+        }
     }
-    const Task *t = &v->tasks[op->task];
-    if (!op->root && !v->hooks.ended) {
-        return;
-    }
-    int32_t user = t->user;
-    bool root = op->root;
-    VirtualEnd end = {.client = t->client,
-                      .edge = op->place & GATE ? VIRTUAL_NONE : op->place,
-                      .serial = op->serial,
-                      .started_ns = op->started_ns,
-                      .ended_ns = v->now,
-                      .reason = reason,
-                      .code = code,
-                      .attempts = attempts};
-    if (root && end.client != VIRTUAL_NONE) {
-        client_answered(v, user, &end);
-    }
-    if (v->hooks.ended) {
-        v->hooks.ended(v->hooks.context, v, &end);
+    if (v->hooks.answered || v->hooks.ended) {
+        tell_hooks(v, op, reason, code, attempts);
     }
 }
 
@@ -273,7 +259,7 @@ static void plain_end(Virtual *v, int32_t at, CallReason reason, int code)
     PolicyBlock *b = op_block(v, &v->ops[at]);
     uint32_t place = v->ops[at].place;
     b->ended[reason]++;
-    limit_give(&b->limit);
+    b->limit.in_flight--;
     ended(v, at, reason, code, 1);
     op_free(v, at);
     if (!place_is_plain(v, place)) {
@@ -307,9 +293,7 @@ int32_t op_start(Virtual *v, const CallFrom *from, const CallOptions *options, i
     op->root = from->parent == NONE;
     op->orphan = from->orphan;
     op->armed = 0;
-    for (int i = 0; i < CALL_LIVE_MAX; i++) {
-        op->live[i] = NONE;
-    }
+    memset(op->live, 0xff, sizeof op->live); // NONE
     v->tasks[task].refs++;
     if (from->parent != NONE) {
         link_child(v, at, from->parent);
@@ -326,13 +310,20 @@ int32_t op_start(Virtual *v, const CallFrom *from, const CallOptions *options, i
     return at;
 }
 
-void op_attempt_done(Virtual *v, int32_t at, const CallEvent *done)
+void op_attempt_done(Virtual *v, int32_t at, const Request *r, int64_t retry_after_ns)
 {
     if (v->ops[at].plain) {
-        plain_end(v, at, done->outcome == CALL_SUCCESS ? CALL_OK : CALL_FAILED, done->code);
-    } else {
-        (void)step(v, at, done);
+        plain_end(v, at, r->outcome == CALL_SUCCESS ? CALL_OK : CALL_FAILED, r->code);
+        return;
     }
+    CallEvent done = {.kind = CALL_ATTEMPT_DONE,
+                      .attempt = r->attempt,
+                      .outcome = (CallOutcome)r->outcome,
+                      .code = r->code,
+                      .slot = CACHE_NONE,
+                      .retry_after_ns = retry_after_ns,
+                      .bytes = v->services[r->service].is.answer_bytes};
+    (void)step(v, at, &done);
 }
 
 void op_cancel(Virtual *v, int32_t at)

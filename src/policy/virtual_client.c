@@ -67,14 +67,27 @@ static int64_t stretch(Client *c, int64_t from_ns, double need)
     }
 }
 
-static int64_t next_arrival(Client *c, int64_t from_ns, uint64_t task)
+// The gap before call `n`, in arrivals at rate 1. It is drawn one call ahead: a logarithm takes
+// some 100 cycles, and the event heap's next decision would wait for it.
+static double draw_gap(const Client *c, uint64_t n)
+{
+    if (c->gap.kind == DIST_FIXED) {
+        return 1;
+    }
+    double u = luck(luck_key(c->luck, n), LUCK_GAP, 0, 0);
+    if (c->gap.kind == DIST_EXPONENTIAL) {
+        return -log(1 - u);
+    }
+    return (double)dist_sample(&c->gap, u) / 1e9;
+}
+
+static int64_t next_arrival(Client *c, int64_t from_ns)
 {
     if (c->is.time_count > 0) {
         return c->begun < c->is.time_count ? c->is.start_ns + c->is.times[c->begun] : INT64_MAX;
     }
-    double u = c->gap.kind == DIST_FIXED ? 0 : luck(task, LUCK_GAP, 0, 0);
-    double gap =
-        c->gap.kind == DIST_EXPONENTIAL ? -log(1 - u) : (double)dist_sample(&c->gap, u) / 1e9;
+    double gap = c->next_gap;
+    c->next_gap = draw_gap(c, c->begun + 1);
     if (c->rate_until == INT64_MAX && c->rate > 0) {
         gap *= 1e9 / c->rate;
         return gap < 0x1p61 ? from_ns + (int64_t)gap : INT64_MAX;
@@ -93,7 +106,6 @@ static void dress(const Client *c, uint64_t luck_of, int64_t now, CallOptions *o
 {
     const VirtualClient *is = &c->is;
     o->deadline_ns = is->deadline_ns ? now + is->deadline_ns : 0;
-    o->priority = is->priority ? is->priority : POLICY_PRIORITY_DEFAULT;
     if (is->keys > 0) {
         double u = luck(luck_of, LUCK_KEY, 0, 0);
         o->key.low = 1 + (uint64_t)(u * u * u * (double)is->keys);
@@ -104,24 +116,35 @@ static void dress(const Client *c, uint64_t luck_of, int64_t now, CallOptions *o
     o->once = is->once > 0 && luck(luck_of, LUCK_ONCE, 0, 0) < is->once;
 }
 
+static void leave_later(Virtual *v, const Client *c, int32_t op, uint64_t serial, uint64_t luck_of)
+{
+    bool open = v->ops[op].serial == serial && (v->ops[op].plain || !call_is_done(&v->states[op]));
+    if (open && luck(luck_of, LUCK_CANCEL, 0, 0) < c->is.cancel) {
+        v->ops[op].armed |= ARMED_CANCEL;
+        virtual_wake_at(v, NODE_CANCEL, (uint32_t)op, v->now + c->is.cancel_after_ns);
+    }
+}
+
 static void call(Virtual *v, uint32_t client, uint64_t luck_of, int32_t user)
 {
     Client *c = &v->clients[client];
-    CallOptions options = {.task = luck_of};
-    dress(c, luck_of, v->now, &options);
-    c->counts.offered++;
-    int64_t leaves_after = c->is.cancel_after_ns;
-    bool leaves = c->is.cancel > 0 && luck(luck_of, LUCK_CANCEL, 0, 0) < c->is.cancel;
+    CallOptions options = {.task = luck_of, .priority = c->is.priority};
     int32_t task = task_new(v, luck_of, client);
-    v->tasks[task].user = user;
-    v->tasks[task].key = options.key;
-    v->tasks[task].priority = options.priority;
+    Task *t = &v->tasks[task];
+    c->counts.offered++;
+    t->user = user;
+    if (c->dressed) {
+        dress(c, luck_of, v->now, &options);
+        t->key = options.key;
+    }
+    if (options.priority) {
+        t->priority = options.priority;
+    }
     uint64_t serial = v->serial;
-    int32_t op = op_start(v, &(CallFrom){.parent = NONE, .place = c->is.edge}, &options, task);
-    if (leaves && v->ops[op].serial == serial &&
-        (v->ops[op].plain || !call_is_done(&v->states[op]))) {
-        v->ops[op].armed |= ARMED_CANCEL;
-        virtual_wake_at(v, NODE_CANCEL, (uint32_t)op, v->now + leaves_after);
+    CallFrom from = {.parent = NONE, .place = c->is.edge};
+    int32_t op = op_start(v, &from, &options, task);
+    if (c->is.cancel > 0) {
+        leave_later(v, c, op, serial, luck_of);
     }
     task_unref(v, task);
 }
@@ -134,7 +157,7 @@ void client_arrival(Virtual *v, uint32_t client)
         return;
     }
     // The next one first, so that of two at one time the earlier goes first.
-    int64_t next = next_arrival(c, v->now, task);
+    int64_t next = next_arrival(c, v->now);
     if (next != INT64_MAX) {
         virtual_wake_at(v, NODE_ARRIVAL, client, next > v->now ? next : v->now);
     }
@@ -159,14 +182,11 @@ void client_user(Virtual *v, uint32_t user)
     }
 }
 
-void client_answered(Virtual *v, int32_t user, const VirtualEnd *end)
+void client_answered(Virtual *v, uint32_t client, int32_t user, CallReason reason)
 {
-    v->clients[end->client].counts.ended[end->reason]++;
+    v->clients[client].counts.ended[reason]++;
     if (user != NONE) {
         think(v, (uint32_t)user);
-    }
-    if (v->hooks.answered) {
-        v->hooks.answered(v->hooks.context, v, end);
     }
 }
 
@@ -191,6 +211,7 @@ uint32_t virtual_client(Virtual *v, const VirtualClient *client)
                   .gap = dist_of_scv(1e9, client->scv),
                   .luck = luck_key(v->seed, at + 1),
                   .burst_count = 1}; // the first one drawn is a calm
+    c->dressed = client->deadline_ns || client->keys || client->spread > 1 || client->once > 0;
     int64_t start = client->start_ns > v->now ? client->start_ns : v->now;
     if (client->burst_factor > 0) {
         next_burst(c, start);
@@ -201,7 +222,8 @@ uint32_t virtual_client(Virtual *v, const VirtualClient *client)
         rate_at(c, start);
         // The first gap begins at the start; that of a renewal process in equilibrium would not,
         // but which of the two matters only to runs of a few calls.
-        int64_t first = next_arrival(c, start, luck_key(c->luck, UINT64_C(1) << 62));
+        c->next_gap = draw_gap(c, 0);
+        int64_t first = next_arrival(c, start);
         if (first != INT64_MAX) {
             virtual_wake_at(v, NODE_ARRIVAL, at, first);
         }

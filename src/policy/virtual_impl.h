@@ -41,10 +41,9 @@ typedef struct Op {
     uint64_t serial;
     int64_t started_ns;
     int32_t task;
-    int32_t parent;         // the request that waits for it; NONE: a client, or nobody
-    int32_t next, previous; // among its parent's calls; `next` of free ones
-    uint32_t place;         // edge, or GATE | service
-    uint32_t life;
+    int32_t parent;              // the request that waits for it; NONE: a client, or nobody
+    int32_t next, previous;      // among its parent's calls; `next` of free ones
+    uint32_t place;              // edge, or GATE | service
     int32_t live[CALL_LIVE_MAX]; // its requests
     uint16_t target, left;       // of the parent's group; repeats that are to follow
     uint8_t plain;               // no policy: not through call_step
@@ -102,6 +101,7 @@ typedef struct Service {
     int32_t first[POLICY_PRIORITIES], last[POLICY_PRIORITIES];
     uint32_t first_group;
     uint32_t asked, starting; // servers as of virtual_set_servers, 0 any; those not working yet
+    int64_t asked_ns;         // since when; up to then `server_ns` is right
     int32_t gathering;        // one of the batch that gathers
     // Sharing.
     Sharer *sharers;
@@ -127,11 +127,13 @@ typedef struct Client {
     VirtualClient is;
     uint64_t begun;       // arrivals: the number of the next
     Dist gap;             // of mean 1 s
+    double next_gap;      // before call number `begun`, in seconds
     double rate;          // now, of per_second
     int64_t rate_until;   // until it changes
     int64_t burst_until;  // the burst or calm that lasts
     uint64_t burst_count; // bursts and calms so far; odd: a burst
     uint64_t luck;
+    bool dressed; // its calls differ in more than their time
     VirtualClientCounts counts;
 } Client;
 
@@ -252,16 +254,34 @@ typedef struct CallFrom {
 
 // `task` gains a reference.
 int32_t op_start(Virtual *v, const CallFrom *from, const CallOptions *options, int32_t task);
-void op_attempt_done(Virtual *v, int32_t op, const CallEvent *done);
+// `r` was its request; it is looked at before anything else happens.
+void op_attempt_done(Virtual *v, int32_t op, const Request *r, int64_t retry_after_ns);
 // Nobody waits for it any more.
 void op_cancel(Virtual *v, int32_t op);
 void op_mark_orphan(Virtual *v, int32_t op);
 void op_timer(Virtual *v, int32_t op);
-bool op_tells(const Virtual *v, const Op *op); // cancel.propagate
-PolicyBlock *op_block(const Virtual *v, const Op *op);
+static inline PolicyBlock *op_block(const Virtual *v, const Op *op)
+{
+    return op->place & GATE ? v->services[op->place & ~GATE].block : v->edges[op->place].block;
+}
+
+// cancel.propagate
+static inline bool op_tells(const Virtual *v, const Op *op)
+{
+    return op_block(v, op)->p[P_CANCEL_PROPAGATE].boolean;
+}
+
 void virtual_drain(Virtual *v, PolicyBlock *block);
 int32_t task_new(Virtual *v, uint64_t luck, uint32_t client);
-void task_unref(Virtual *v, int32_t task);
+static inline void task_unref(Virtual *v, int32_t task)
+{
+    Task *t = &v->tasks[task];
+    if (--t->refs == 0) {
+        t->next_free = v->task_free;
+        v->task_free = task;
+        v->tasks_open--;
+    }
+}
 bool policy_is_plain(const PolicyBlock *block); // every policy of a call is off
 
 // ---- virtual_request.c
@@ -282,8 +302,14 @@ void request_note(Virtual *v, const Note *note);
 
 // ---- virtual_queue.c
 
+void service_integrate(Service *s, int64_t now_ns);
 // Brings the integrals up to now; before anything they count changes.
-void service_account(Virtual *v, Service *s);
+static inline void service_account(const Virtual *v, Service *s)
+{
+    if (s->changed_ns != v->now) {
+        service_integrate(s, v->now);
+    }
+}
 // The request begins to be served or waits. False: there is no room for it.
 bool service_enter(Virtual *v, int32_t request);
 // Takes it out of wherever it is at its service, with its server.
@@ -304,7 +330,13 @@ void sharing_settle(Virtual *v, uint32_t service); // servers changed
 
 // ---- virtual_servers.c
 
-void servers_scale_watch(Virtual *v, uint32_t service);
+void servers_scale_begin(Virtual *v, uint32_t service);
+static inline void servers_scale_watch(Virtual *v, uint32_t service)
+{
+    if (v->services[service].block) {
+        servers_scale_begin(v, service);
+    }
+}
 void servers_scale(Virtual *v, uint32_t service); // NODE_SCALE
 void servers_started(Virtual *v, uint32_t service, uint32_t count);
 void servers_settle(Virtual *v, uint32_t service); // `usable` from what it depends on
@@ -314,6 +346,6 @@ void servers_settle(Virtual *v, uint32_t service); // `usable` from what it depe
 void client_arrival(Virtual *v, uint32_t client);
 void client_user(Virtual *v, uint32_t user);
 // A client's call ended.
-void client_answered(Virtual *v, int32_t user, const VirtualEnd *end);
+void client_answered(Virtual *v, uint32_t client, int32_t user, CallReason reason);
 
 #endif

@@ -5,19 +5,14 @@
 
 #include <assert.h>
 
-void service_account(Virtual *v, Service *s)
+void service_integrate(Service *s, int64_t now_ns)
 {
-    int64_t past = v->now - s->changed_ns;
-    if (past == 0) {
-        return;
-    }
     VirtualServiceCounts *c = &s->counts;
-    double dt = (double)past;
-    s->changed_ns = v->now;
+    double dt = (double)(now_ns - s->changed_ns);
+    s->changed_ns = now_ns;
     c->waiting_ns += dt * s->waiting;
     c->busy_ns += dt * s->busy;
     c->here_ns += dt * c->here;
-    c->server_ns += dt * s->asked;
 }
 
 // ---- rings

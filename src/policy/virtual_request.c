@@ -71,16 +71,23 @@ static int fault_of(const Virtual *v, const Request *r, const VirtualFaults *f)
     return fault;
 }
 
+// When it comes, so that it is there when its turn comes: see draw_gap.
+static void draw_work(const Virtual *v, Request *r, const Service *s)
+{
+    const Dist *d = &s->is.work;
+    if (d->kind == DIST_FIXED) {
+        r->work_ns = (int64_t)d->scale;
+    } else {
+        r->work_ns = dist_sample(d, luck(v->tasks[r->task].luck, LUCK_WORK, r->service, r->n));
+    }
+}
+
+// Faults are those of the time when it is served.
 void request_draw(Virtual *v, int32_t at)
 {
     Request *r = &v->requests[at];
     const Service *s = &v->services[r->service];
     const VirtualFaults *f = &s->is.faults;
-    double u = 0;
-    if (s->is.work.kind != DIST_FIXED) {
-        u = luck(v->tasks[r->task].luck, LUCK_WORK, r->service, r->n);
-    }
-    r->work_ns = dist_sample(&s->is.work, u);
     r->state = REQUEST_SERVED;
     if (!s->faulty) {
         return;
@@ -118,6 +125,7 @@ static void arrive(Virtual *v, int32_t at)
     s->counts.here++;
     s->counts.orphans += r->orphan;
     r->n = v->task_counts[(size_t)r->task * v->service_count + r->service]++;
+    draw_work(v, r, s);
     if (r->depth > VIRTUAL_DEPTH_MAX || v->overflowed) { // or circles would unroll without end
         refuse(v, at, CALL_CALLER_FAULT, ERR_LIMIT);
     } else if ((s->is.faults.throttle > 0 && fault_of(v, r, &s->is.faults) == 3) ||
@@ -353,16 +361,10 @@ static void count_end(Virtual *v, const Request *r, bool gone)
 void request_end(Virtual *v, int32_t at)
 {
     Request *r = &v->requests[at];
-    const Service *s = &v->services[r->service];
     int32_t op = r->op;
-    CallEvent done = {.kind = CALL_ATTEMPT_DONE,
-                      .attempt = r->attempt,
-                      .outcome = (CallOutcome)r->outcome,
-                      .code = r->code,
-                      .slot = CACHE_NONE,
-                      .bytes = s->is.answer_bytes};
+    int64_t retry_after_ns = 0;
     if (r->state == REQUEST_REFUSED && r->outcome == CALL_THROTTLED) {
-        done.retry_after_ns = s->is.retry_after_ns;
+        retry_after_ns = v->services[r->service].is.retry_after_ns;
     }
     if (op != NONE) {
         forget(&v->ops[op], at);
@@ -370,12 +372,13 @@ void request_end(Virtual *v, int32_t at)
     if (r->state != REQUEST_GATED) {
         if (r->has_server) {
             service_release(v, at); // others begin: `r` may have moved
+            r = &v->requests[at];
         }
-        count_end(v, &v->requests[at], false);
+        count_end(v, r, false);
     }
     request_free(v, at);
     if (op != NONE) {
-        op_attempt_done(v, op, &done);
+        op_attempt_done(v, op, r, retry_after_ns); // a free slot keeps what was in it until then
     }
 }
 

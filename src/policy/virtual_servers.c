@@ -21,16 +21,22 @@ void servers_settle(Virtual *v, uint32_t service)
     }
 }
 
+static void ask(const Virtual *v, Service *s, uint32_t servers)
+{
+    s->counts.server_ns += (double)(v->now - s->asked_ns) * s->asked;
+    s->asked_ns = v->now;
+    s->asked = servers;
+}
+
 void virtual_set_servers(Virtual *v, uint32_t service, uint32_t servers)
 {
     Service *s = &v->services[service];
     if (servers == s->asked || servers == 0 || s->asked == 0) {
         return;
     }
-    service_account(v, s);
     if (servers > s->asked) {
         uint32_t more = servers - s->asked;
-        s->asked = servers;
+        ask(v, s, servers);
         if (s->is.start_delay_ns > 0) {
             s->starting += more;
             virtual_servers_later(v, v->now + s->is.start_delay_ns, service, more);
@@ -38,7 +44,7 @@ void virtual_set_servers(Virtual *v, uint32_t service, uint32_t servers)
     } else {
         // Those that have not started yet go first: nothing is lost with them.
         uint32_t fewer = s->asked - servers;
-        s->asked = servers;
+        ask(v, s, servers);
         s->starting -= fewer < s->starting ? fewer : s->starting;
     }
     servers_settle(v, service);
@@ -56,15 +62,15 @@ static double target_of(const Service *s)
     return s->block ? s->block->p[P_SCALE_TARGET].real : 0;
 }
 
-void servers_scale_watch(Virtual *v, uint32_t service)
+void servers_scale_begin(Virtual *v, uint32_t service)
 {
     Service *s = &v->services[service];
     EventNode node = event_node(NODE_SCALE, service);
-    if (!s->block || target_of(s) <= 0 || event_heap_when(&v->heap, node) != INT64_MAX) {
+    if (target_of(s) <= 0 || event_heap_when(&v->heap, node) != INT64_MAX) {
         return;
     }
     if (s->asked == 0) {
-        s->asked = (uint32_t)s->block->p[P_SCALE_MIN].integer;
+        ask(v, s, (uint32_t)s->block->p[P_SCALE_MIN].integer);
         servers_settle(v, service);
         s = &v->services[service];
     }

@@ -134,8 +134,8 @@ static void test_orphans_go_on_calling(void **state)
         int64_t end_s;
     } cases[] = {
         {false, true, 3, 0, 12}, // B asks D three times, 4 s each: nobody is told anything
-        {true, true, 1, 1, 2}, // 2: as far as it was run
-        {true, false, 1, 0, 4}, // B's call is gone, its one request at D goes on
+        {true, true, 1, 1, 2},   // 2: as far as it was run
+        {true, false, 1, 0, 4},  // B's call is gone, its one request at D goes on
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         Log log;
