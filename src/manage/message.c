@@ -71,7 +71,7 @@ const MessageFields MESSAGE_FIELDS[MESSAGE_TYPES] = {
     [MESSAGE_RENEWED] = {OF_LEASE | FIELD_FOR, 0},
     [MESSAGE_KEEP] = {OF_LEASE, FIELD_PREDICTED},
     [MESSAGE_KEPT] = {OF_LEASE, 0},
-    [MESSAGE_WITHDRAW] = {OF_ROUND, FIELD_REASON | FIELD_TEXT},
+    [MESSAGE_WITHDRAW] = {OF_ROUND, FIELD_TOKEN | FIELD_REASON | FIELD_TEXT},
     [MESSAGE_WITHDRAWN] = {OF_ROUND, 0},
 };
 
@@ -115,13 +115,14 @@ static void write_constraints(JsonWriter *w, const Message *m)
 static unsigned fields_of(const Message *m)
 {
     const MessageFields *f = &MESSAGE_FIELDS[m->type];
-    unsigned said =
-        (m->child.len > 0 ? FIELD_CHILD : 0u) | (m->reason != REASON_NONE ? FIELD_REASON : 0u) |
-        (m->direction != DIRECTION_NONE ? FIELD_DIRECTION : 0u) |
-        (m->text.len > 0 ? FIELD_TEXT : 0u) | (m->change_count > 0 ? FIELD_CHANGES : 0u) |
-        (m->constraint_count > 0 ? FIELD_CONSTRAINTS : 0u) |
-        (m->predicted.count > 0 ? FIELD_PREDICTED : 0u) |
-        (m->document.len > 0 ? FIELD_DOCUMENT : 0u);
+    unsigned said = (m->child.len > 0 ? FIELD_CHILD : 0u) |
+                    (m->reason != REASON_NONE ? FIELD_REASON : 0u) |
+                    (m->direction != DIRECTION_NONE ? FIELD_DIRECTION : 0u) |
+                    (m->text.len > 0 ? FIELD_TEXT : 0u) | (m->token != 0 ? FIELD_TOKEN : 0u) |
+                    (m->change_count > 0 ? FIELD_CHANGES : 0u) |
+                    (m->constraint_count > 0 ? FIELD_CONSTRAINTS : 0u) |
+                    (m->predicted.count > 0 ? FIELD_PREDICTED : 0u) |
+                    (m->document.len > 0 ? FIELD_DOCUMENT : 0u);
     return f->required | (f->optional & said);
 }
 

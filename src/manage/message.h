@@ -47,7 +47,9 @@ typedef enum MessageType {
     MESSAGE_RENEWED,
     MESSAGE_KEEP, // it did what it promised: the change outlives the lease
     MESSAGE_KEPT,
-    MESSAGE_WITHDRAW, // release the lease; where it was applied, back to the old values
+    // Release the lease; where it was applied, back to the old values. With a token: KEEP was sent
+    // before, so an owner that does not remember must not say WITHDRAWN.
+    MESSAGE_WITHDRAW,
     MESSAGE_WITHDRAWN,
     MESSAGE_TYPES,
 } MessageType;

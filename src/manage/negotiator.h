@@ -22,6 +22,10 @@
 // - a negotiation ends: rounds, depth, resends and times are bounded by the options;
 // - messages may be lost, doubled, delayed and reordered.
 //
+// A lease is not durable: a host that starts again puts its kept values back before it joins under
+// a larger incarnation. And no protocol makes KEEP atomic over a network that may stop in between
+// (two generals): then the outcome says UNCONFIRMED.
+//
 //     Negotiator *n = negotiator_create(&(NegotiatorOptions){.agent = SLICE("b"), .owns = ...});
 //     negotiator_receive(n, now_ns, from, &message);       // or _tick, _propose, _decide, ...
 //     for (NegotiatorAction a; negotiator_next_action(n, &a);) {

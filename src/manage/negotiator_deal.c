@@ -136,6 +136,19 @@ static void end_kept(Negotiator *n, int64_t now_ns, Deal *d)
     }
 }
 
+static void end_when_back(Negotiator *n, int64_t now_ns, Deal *d)
+{
+    bool lost = false;
+    for (size_t i = 0; i < d->party_count; i++) {
+        PartyState state = d->parties[i].state;
+        if (state != PARTY_GONE && state != PARTY_LOST) {
+            return;
+        }
+        lost = lost || state == PARTY_LOST;
+    }
+    end(n, now_ns, d, lost ? NEGOTIATION_UNCONFIRMED : NEGOTIATION_ROLLED_BACK);
+}
+
 static void set_reason(Deal *d, MessageReason reason, Slice text)
 {
     if (d->reason == REASON_NONE) { // the first one is why; the others follow from it
@@ -167,6 +180,7 @@ static void send_to(Negotiator *n, int64_t now_ns, Deal *d, const Party *p)
     case PARTY_KEEPING: m.type = MESSAGE_KEEP; break;
     case PARTY_WITHDRAWING:
         m.type = MESSAGE_WITHDRAW;
+        m.token = d->keep_sent ? p->token : 0;
         m.reason = d->reason;
         m.text = d->text;
         break;
@@ -174,7 +188,8 @@ static void send_to(Negotiator *n, int64_t now_ns, Deal *d, const Party *p)
     case PARTY_REFUSED:
     case PARTY_APPLIED:
     case PARTY_KEPT:
-    case PARTY_GONE: return;
+    case PARTY_GONE:
+    case PARTY_LOST: return;
     }
     neg_send(n, p->name, &m);
 }
@@ -226,13 +241,12 @@ void deal_withdraw(Negotiator *n, int64_t now_ns, Deal *d, MessageReason reason,
     }
     enter(n, d, DEAL_WITHDRAWING);
     for (size_t i = 0; i < d->party_count; i++) {
-        if (d->parties[i].state != PARTY_GONE) {
-            ask(n, now_ns, d, &d->parties[i], PARTY_WITHDRAWING);
+        Party *p = &d->parties[i];
+        if (p->state != PARTY_GONE && p->state != PARTY_LOST) {
+            ask(n, now_ns, d, p, PARTY_WITHDRAWING);
         }
     }
-    if (all_are(d, PARTY_GONE)) {
-        end(n, now_ns, d, NEGOTIATION_ROLLED_BACK);
-    }
+    end_when_back(n, now_ns, d);
     // Whom this deal supports goes back now, not when everybody has confirmed.
     Grant *g = d->grant && !d->ended ? grant_by_id(n, d->grant) : NULL;
     if (g && g->deal == d->id) {
@@ -584,6 +598,7 @@ static void start_watch(Negotiator *n, int64_t now_ns, Deal *d)
 void deal_keep(Negotiator *n, int64_t now_ns, Deal *d)
 {
     if (!d->ended && d->state == DEAL_WATCHING) {
+        d->keep_sent = true;
         enter(n, d, DEAL_KEEPING);
         ask_all(n, now_ns, d, PARTY_KEEPING);
     }
@@ -633,10 +648,13 @@ static void keep_answer(Deal *d, Party *p, const Message *m)
                               .predicted = copy.predicted};
 }
 
-static void set_lease(Party *p, int64_t from_ns, int64_t for_ns)
+// Thirds of a lease that an owner will not prolong any more get ever shorter: at some point it is
+// left to end.
+static void set_lease(const Negotiator *n, Party *p, int64_t from_ns, int64_t for_ns)
 {
+    int64_t third = for_ns / 3 > n->options.resend_ns ? for_ns / 3 : n->options.resend_ns;
     p->lease_until_ns = clock_deadline(from_ns, for_ns);
-    p->renew_at_ns = clock_deadline(from_ns, for_ns / 3);
+    p->renew_at_ns = clock_deadline(from_ns, third);
 }
 
 static void on_answer(Negotiator *n, int64_t now_ns, Deal *d, Party *p, const Message *m)
@@ -659,7 +677,7 @@ static void on_answer(Negotiator *n, int64_t now_ns, Deal *d, Party *p, const Me
     if (answer.type == MESSAGE_ACCEPT) {
         p->state = PARTY_ACCEPTED;
         p->token = m->token;
-        set_lease(p, p->asked_ns, m->for_ns);
+        set_lease(n, p, p->asked_ns, m->for_ns);
     } else {
         p->state = PARTY_REFUSED;
     }
@@ -713,7 +731,7 @@ void deal_receive(Negotiator *n, int64_t now_ns, Deal *d, Slice from, const Mess
     } else if (m->type == MESSAGE_FAILED) {
         on_failed(n, now_ns, d, p, m);
     } else if (m->type == MESSAGE_RENEWED && m->token == p->token && p->renew_sent_ns > 0) {
-        set_lease(p, p->renew_sent_ns, m->for_ns);
+        set_lease(n, p, p->renew_sent_ns, m->for_ns);
         p->renew_sent_ns = 0;
     } else if (m->type == MESSAGE_APPLIED && confirm(p, PARTY_COMMITTING, PARTY_APPLIED, m, true)) {
         if (all_are(d, PARTY_APPLIED)) {
@@ -725,9 +743,7 @@ void deal_receive(Negotiator *n, int64_t now_ns, Deal *d, Slice from, const Mess
         }
     } else if (m->type == MESSAGE_WITHDRAWN &&
                confirm(p, PARTY_WITHDRAWING, PARTY_GONE, m, false)) {
-        if (all_are(d, PARTY_GONE)) {
-            end(n, now_ns, d, NEGOTIATION_ROLLED_BACK);
-        }
+        end_when_back(n, now_ns, d);
     }
 }
 
@@ -743,12 +759,10 @@ void deal_party_left(Negotiator *n, int64_t now_ns, Deal *d, Slice agent)
         consider_round(n, now_ns, d);
         return;
     }
-    // Who leaves has put back what others changed there.
-    p->state = PARTY_GONE;
+    // Who leaves has put back what others changed there, but not what it kept.
+    p->state = d->keep_sent ? PARTY_LOST : PARTY_GONE;
     if (d->state == DEAL_WITHDRAWING) {
-        if (all_are(d, PARTY_GONE)) {
-            end(n, now_ns, d, NEGOTIATION_ROLLED_BACK);
-        }
+        end_when_back(n, now_ns, d);
     } else {
         deal_withdraw(n, now_ns, d, REASON_LEFT, SLICE("a party left"));
     }

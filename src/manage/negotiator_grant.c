@@ -565,6 +565,18 @@ void grant_child_kept(Negotiator *n, int64_t now_ns, Grant *g)
 
 // ---- the way back
 
+static void on_unknown(Negotiator *n, Slice from, const Message *m)
+{
+    Message a = {.negotiation = m->negotiation, .round = m->round, .token = m->token};
+    if (m->type == MESSAGE_WITHDRAW && m->token == 0) {
+        a.type = MESSAGE_WITHDRAWN; // nothing is held, so nothing is left to do
+    } else {
+        a.type = MESSAGE_FAILED;
+        a.reason = REASON_STALE;
+    }
+    neg_send(n, from, &a);
+}
+
 static void on_withdraw(Negotiator *n, int64_t now_ns, Grant *g, const Message *m)
 {
     if (m->round < g->proposal.round) {
@@ -574,6 +586,15 @@ static void on_withdraw(Negotiator *n, int64_t now_ns, Grant *g, const Message *
         return;
     }
     g->proposal.round = m->round; // proposals of this round that come late are over, too
+    if (m->token != 0 && m->token != g->token) {
+        // It was kept and forgotten, and a late double of the proposal made this grant: what was
+        // kept then is not undone by ending this one.
+        if (g->state == GRANT_VALIDATING || g->state == GRANT_ASKING || g->state == GRANT_LEASED) {
+            release(n, now_ns, g, m->reason);
+        }
+        on_unknown(n, proposer_of(g), m);
+        return;
+    }
     switch (g->state) {
     case GRANT_VALIDATING:
     case GRANT_ASKING:
@@ -668,18 +689,6 @@ void grant_abandon(Negotiator *n, int64_t now_ns, Grant *g)
 }
 
 // ---- what comes in
-
-static void on_unknown(Negotiator *n, Slice from, const Message *m)
-{
-    Message a = {.negotiation = m->negotiation, .round = m->round, .token = m->token};
-    if (m->type == MESSAGE_WITHDRAW) {
-        a.type = MESSAGE_WITHDRAWN; // nothing is held, so nothing is left to do
-    } else {
-        a.type = MESSAGE_FAILED;
-        a.reason = REASON_STALE;
-    }
-    neg_send(n, from, &a);
-}
 
 void grant_receive(Negotiator *n, int64_t now_ns, Slice from, const Message *m)
 {

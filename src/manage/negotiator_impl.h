@@ -26,6 +26,7 @@ typedef enum PartyState {
     PARTY_KEPT,
     PARTY_WITHDRAWING,
     PARTY_GONE, // holds nothing of this negotiation any more
+    PARTY_LOST, // went away while it may have kept it
 } PartyState;
 
 typedef struct Party {
@@ -54,6 +55,7 @@ typedef struct Deal {
     int64_t round_due_ns;
     int64_t watch_ns, watch_until_ns;
     bool committed; // a COMMIT was sent, so something may be applied
+    bool keep_sent; // a KEEP was sent, so something may be kept
     Message plan;   // what this round proposes
     Slice *owners;  // of its changes
     Party parties[NEGOTIATOR_PARTIES_MAX];
