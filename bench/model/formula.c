@@ -2,7 +2,7 @@
 //
 //     build/release/bench/model/formula_bench
 //
-// One line a question: the best of ROUNDS rounds, since other work on the machine only adds.
+// One line a question: the best of ROUNDS short rounds, since other work on the machine only adds.
 // "G/G/18" is the query that a coordinator asks most: means, p50 and p99 of one open station at
 // varying load, Erlang C included; it must stay below 1 us. The loads vary from call to call, so
 // that nothing is hoisted out of the loop and Newton's starts are as poor as in use.
@@ -15,7 +15,7 @@
 #include "model/fork_join.h"
 #include "model/open_network.h"
 
-enum { ROUNDS = 15 };
+enum { ROUNDS = 60 };
 
 static double now_s(void)
 {
@@ -224,22 +224,22 @@ static double qna(int i)
 int main(void)
 {
     arena = arena_create(64 << 20);
-    measure("G/G/18, two moments, p50 p99", 50000, ggc);
-    measure("G/G/18, bursty, p50 p99", 50000, ggc_bursty);
-    measure("M/M/18, p50 p99", 50000, mmc);
-    measure("G/G/18, lognormal, p50 p99", 2000, ggc_lognormal);
-    measure("M/M/100000, p50 p99", 200, mmc_large);
-    measure("M/M/18/218, p50 p99", 200, mmck);
-    measure("Erlang A, 18 servers, p50 p99", 500, erlang_a);
-    measure("M/E4/1, inverted, p50 p99", 100, mg1_erlang);
+    measure("G/G/18, two moments, p50 p99", 2000, ggc);
+    measure("G/G/18, bursty, p50 p99", 2000, ggc_bursty);
+    measure("M/M/18, p50 p99", 2000, mmc);
+    measure("G/G/18, lognormal, p50 p99", 200, ggc_lognormal);
+    measure("M/M/100000, p50 p99", 20, mmc_large);
+    measure("M/M/18/218, p50 p99", 100, mmck);
+    measure("Erlang A, 18 servers, p50 p99", 200, erlang_a);
+    measure("M/E4/1, inverted, p50 p99", 20, mg1_erlang);
     measure("M/lognormal/1, inverted, p50 p99", 2, mg1_lognormal);
-    measure("retries, both fixed points", 5000, retries);
-    measure("fork and join of two, p99", 5000, join);
-    measure("closed exact, 2 classes, (20,10), 4 srv", 50, closed_exact);
-    measure("closed MVA, 2 classes, (20,10)", 500, closed_mva);
+    measure("retries, both fixed points", 100, retries);
+    measure("fork and join of two, p99", 200, join);
+    measure("closed exact, 2 classes, (20,10), 4 srv", 20, closed_exact);
+    measure("closed MVA, 2 classes, (20,10)", 100, closed_mva);
     measure("closed Linearizer, (2000,1000)", 50, closed_linearizer);
     measure("closed Bard-Schweitzer, (2000,1000)", 200, closed_schweitzer);
-    measure("open QNA, ring of 10 stations", 1000, qna);
+    measure("open QNA, ring of 10 stations", 300, qna);
     arena_destroy(arena);
     return 0;
 }

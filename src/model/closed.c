@@ -125,8 +125,8 @@ int closed_lattice(const ClosedWork *w, size_t cells_each, ClosedLattice *ret_la
         if (__builtin_mul_overflow(l.count, (size_t)l.top[r] + 1, &l.count) ||
             __builtin_mul_overflow(l.count, cells_each, &cells) || cells > CLOSED_TABLE_MAX) {
             return err_set(e, ERR_LIMIT,
-                           "the populations span more than the %d cells that an exact method may "
-                           "use: take the Linearizer",
+                           "the populations span more than the %d numbers that an exact method may "
+                           "keep: take the Linearizer",
                            CLOSED_TABLE_MAX);
         }
     }

@@ -22,8 +22,9 @@ enum {
     CLOSED_CLASSES_MAX = 64,
     CLOSED_POPULATION_MAX = 1000000,
     CLOSED_SERVERS_MAX = 100000,
-    CLOSED_TABLE_MAX = 8000000, // cells of the tables of the exact methods; more is ERR_LIMIT
+    CLOSED_TABLE_MAX = 8000000, // doubles in the tables of the exact methods; more is ERR_LIMIT
 };
+#define CLOSED_STEPS_MAX 2e9 // of the convolution, some ns each; more is ERR_LIMIT
 
 typedef enum CenterKind {
     CENTER_QUEUE,   // one server: processor sharing, or FIFO with one exponential time for all
@@ -79,8 +80,8 @@ typedef struct ClosedAnswer {
 } ClosedAnswer;
 
 // ERR_ARG for numbers out of range, ERR_UNSTABLE where open classes alone fill a center,
-// ERR_LIMIT past CLOSED_TABLE_MAX (use an approximation), ERR_UNSUPPORTED for a center that the
-// method does not know.
+// ERR_LIMIT past CLOSED_TABLE_MAX or CLOSED_STEPS_MAX (use an approximation), ERR_UNSUPPORTED for a
+// center that the method does not know.
 MUST_USE int closed_solve(Arena *arena, const ClosedNetwork *net, ClosedMethod method,
                           ClosedAnswer **ret_answer, Err *e);
 

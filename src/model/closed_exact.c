@@ -284,17 +284,38 @@ static int check_fifo(const ClosedWork *w, uint32_t k, Err *e)
     return 0;
 }
 
+// All other centers are convolved again for each one that has several rates.
+static int check_steps(const ClosedWork *w, const ClosedLattice *l, Err *e)
+{
+    double once = 0;
+    double times = 1;
+    for (uint32_t k = 0; k < w->centers; k++) {
+        once += last_rate(&w->center[k], everybody(l));
+        times += has_rates(&w->center[k]);
+    }
+    double steps = (double)l->count * w->classes * once * times;
+    if (steps > CLOSED_STEPS_MAX) {
+        return err_set(e, ERR_LIMIT,
+                       "the exact answer takes %.2g steps, more than %.2g: take the Linearizer",
+                       steps, CLOSED_STEPS_MAX);
+    }
+    return 0;
+}
+
+enum { TABLES = 4, CELLS_EACH = TABLES * sizeof(Wide) / sizeof(double) };
+
 int closed_convolution(ClosedWork *w, Err *e)
 {
     Tables t = {0};
-    int rc = closed_lattice(w, 1, &t.lattice, e);
+    int rc = closed_lattice(w, CELLS_EACH, &t.lattice, e);
+    rc = rc ? rc : check_steps(w, &t.lattice, e);
     for (uint32_t k = 0; !rc && k < w->centers; k++) {
         rc = w->center[k].kind == CENTER_FIFO ? check_fifo(w, k, e) : 0;
     }
     if (rc) {
         return rc;
     }
-    Wide *all = mem_alloc(4 * t.lattice.count * sizeof *all);
+    Wide *all = mem_alloc(TABLES * t.lattice.count * sizeof *all);
     t.g = all;
     t.layer = all + t.lattice.count;
     t.tail = all + 2 * t.lattice.count;

@@ -676,13 +676,26 @@ static void test_refused(void **state)
     net.center = fifo;
     net.scv = (double[]){2, 1};
     assert_int_equal(closed_solve(arena, &net, CLOSED_EXACT, &a, &e), ERR_UNSUPPORTED);
-    // The table: three classes of 199 are 200^3 cells, exactly the ceiling; one more is too much.
-    double many[] = {199, 199, 200};
+    // A million cells of four numbers with exponents are exactly the ceiling.
+    double many[] = {999999, 0, 0};
     net = (ClosedNetwork){.centers = 1,
                           .classes = 3,
                           .center = center,
                           .service_s = (double[]){1, 1, 1},
                           .population = many};
+    assert_int_equal(closed_solve(arena, &net, CLOSED_EXACT, &a, &e), 0);
+    many[0] = CLOSED_POPULATION_MAX;
+    assert_int_equal(closed_solve(arena, &net, CLOSED_EXACT, &a, &e), ERR_LIMIT);
+    many[0] = CLOSED_POPULATION_MAX + 1;
+    assert_int_equal(closed_solve(arena, &net, CLOSED_LINEARIZER, &a, &e), ERR_ARG);
+    // 1e5 customers at 1e4 servers: 2e9 steps and a little.
+    const ClosedCenter most[] = {{.kind = CENTER_SERVERS, .servers = 10000}};
+    net.center = most;
+    many[0] = 100000;
+    assert_int_equal(closed_solve(arena, &net, CLOSED_EXACT, &a, &e), ERR_LIMIT);
+    net.center = center;
+    many[0] = many[1] = 199;
+    many[2] = 200;
     assert_int_equal(closed_solve(arena, &net, CLOSED_EXACT, &a, &e), ERR_LIMIT);
     assert_non_null(strstr(e.text, "Linearizer"));
     assert_int_equal(closed_solve(arena, &net, CLOSED_LINEARIZER, &a, &e), 0);

@@ -305,7 +305,7 @@ int station_ggc_allen_cunneen(const StationLoad *load, Station *ret_station, Err
 
 // (2.24) - (2.25): what the wait is of (ca^2 + cs^2) / 2 waits of M/M/m. For one server these do
 // not give Pollaczek and Khinchine's wait back; Kraemer and Langenbach-Belz's factor, which QNA
-// uses there, does.
+// uses there, does (that for arrival scv below 1; the one above 1 is theirs alone).
 static double whitt_wait(double m, double rho, const double scv[2])
 {
     double arrival = scv[0];
@@ -315,7 +315,8 @@ static double whitt_wait(double m, double rho, const double scv[2])
     }
     if (m <= 1) {
         double u = 1 - arrival;
-        return arrival < 1 ? exp(-2 * (1 - rho) * u * u / (3 * rho * (arrival + service))) : 1;
+        return arrival < 1 ? exp(-2 * (1 - rho) * u * u / (3 * rho * (arrival + service)))
+                           : exp(-(1 - rho) * (arrival - 1) / (arrival + 4 * service));
     }
     double gamma = fmin(0.24, (1 - rho) * (m - 1) * (sqrt(4 + 5 * m) - 2) / (16 * m * rho));
     double phi1 = 1 + gamma;

@@ -36,24 +36,25 @@ typedef struct Transform {
 } Transform;
 
 // Pollaczek and Khinchine's transform of the wait, times that of the service; of the tail.
-static double complex mg1_tail(const void *context, double complex z)
+static void mg1_tail(const void *context, SpecialLine line, double complex *ret_values)
 {
     const Transform *x = context;
-    double rho = x->s->rate * x->s->service.mean_s;
-    double complex service = service_lst(&x->s->service, z);
-    double complex excess = (1 - service) / (z * x->s->service.mean_s);
-    double complex wait = (1 - rho) / (1 - rho * excess);
-    return (1 - wait * (x->with_service ? service : 1)) / z;
+    double mean = x->s->service.mean_s;
+    double rho = x->s->rate * mean;
+    service_lst(&x->s->service, line, ret_values);
+    for (int k = 0; k < SPECIAL_LINE; k++) {
+        double complex z = line.x + I * (k * line.h);
+        double complex service = ret_values[k];
+        double complex wait = (1 - rho) / (1 - rho * (1 - service) / (z * mean));
+        ret_values[k] = (1 - wait * (x->with_service ? service : 1)) / z;
+    }
 }
 
 // Coffman, Muntz and Trotter, "Waiting time distributions for processor-sharing systems" (J. ACM
 // 17, 1970), give the transform for a job of known length; over an exponential length its
 // denominator, expanded as a geometric series, integrates term by term.
-static double complex sharing_tail(const void *context, double complex z)
+static double complex sharing_tail_at(double lambda, double mu, double complex z)
 {
-    const Transform *x = context;
-    double lambda = x->s->rate;
-    double mu = 1 / x->s->service.mean_s;
     double rho = lambda / mu;
     double complex b = lambda + mu + z;
     // The smaller root, by the form that does not subtract.
@@ -75,6 +76,15 @@ static double complex sharing_tail(const void *context, double complex z)
         power *= ratio;
     }
     return (1 - sum) / z;
+}
+
+static void sharing_tail(const void *context, SpecialLine line, double complex *ret_values)
+{
+    const Transform *x = context;
+    for (int k = 0; k < SPECIAL_LINE; k++) {
+        ret_values[k] =
+            sharing_tail_at(x->s->rate, 1 / x->s->service.mean_s, line.x + I * (k * line.h));
+    }
 }
 
 // The atom of a deterministic service is a jump that inversion would smear: the wait is inverted

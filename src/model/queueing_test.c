@@ -580,12 +580,46 @@ static void test_extremes(void **state)
     assert_int_equal(station_mmck(&load, &s, NULL), 0);
     RELATIVE(s.block_probability, 0.5, 1e-12);
     RELATIVE(s.in_system, 1e6 - 1, 1e-9);
+    load.room = STATION_ROOM_MAX;
+    Station full;
+    assert_int_equal(station_mmck(&load, &full, NULL), 0);
+    RELATIVE(full.in_system, STATION_ROOM_MAX - 1.0, 1e-9);
     // Nearly a fixed time: a million services of one second, deviation a thousand.
     RELATIVE(station_quantile(&s, 0.5), 1e6, 1e-4);
     load = (StationLoad){.rate = 1.2e5, .service_s = 1, .servers = 1e5, .patience_s = 1e3};
     assert_int_equal(station_erlang_a(&load, &s, NULL), 0);
     RELATIVE(s.in_queue, 2e4 * 1e3, 1e-3);
     RELATIVE(s.abandon_probability, 1.0 / 6, 1e-3);
+}
+
+// As many classes and servers as may be.
+static void test_most(void **state)
+{
+    (void)state;
+    static StationLoad loads[STATION_CLASSES_MAX];
+    static Station stations[STATION_CLASSES_MAX];
+    for (size_t i = 0; i < STATION_CLASSES_MAX; i++) {
+        loads[i] = (StationLoad){.rate = 0.9 / STATION_CLASSES_MAX, .service_s = 1, .servers = 1};
+    }
+    assert_int_equal(station_priorities(PRIORITY_WAITS, loads, STATION_CLASSES_MAX, stations, NULL),
+                     0);
+    double inside = 0;
+    for (size_t i = 0; i < STATION_CLASSES_MAX; i++) {
+        inside += stations[i].in_system;
+    }
+    RELATIVE(inside, 9.0, 1e-12); // of M/M/1: who goes first does not change how many there are
+    double rates[STATION_SHARES_MAX];
+    for (size_t i = 0; i < STATION_SHARES_MAX; i++) {
+        rates[i] = 1;
+    }
+    Station s;
+    Station m;
+    StationLoad load = {.rate = 480, .service_s = 1, .servers = STATION_SHARES_MAX};
+    assert_int_equal(station_asymmetric(480, rates, STATION_SHARES_MAX, &s, NULL), 0);
+    assert_int_equal(station_mmc(&load, &m, NULL), 0);
+    RELATIVE(s.in_queue, m.in_queue, 1e-9);
+    load = (StationLoad){.rate = 9e5, .service_s = 1, .servers = STATION_SERVERS_MAX};
+    assert_int_equal(station_mmc(&load, &m, NULL), 0);
 }
 
 static double between(Rng *r, double low, double high)
@@ -680,7 +714,7 @@ int main(void)
         cmocka_unit_test(test_retrial),       cmocka_unit_test(test_ggc),
         cmocka_unit_test(test_clockwork),     cmocka_unit_test(test_unstable),
         cmocka_unit_test(test_refused),       cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_properties),
+        cmocka_unit_test(test_most),          cmocka_unit_test(test_properties),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -364,42 +364,55 @@ double service_quantile(const Service *s, double p)
 
 // ---- Laplace transforms
 
-// The mean of exp(-z e^(mu + sigma Z)) over a normal Z, by the trapezoidal rule, whose error falls
-// exponentially once a step is small against the oscillation. With z = x + iy the integrand turns
-// by y s sigma h a step where S = s, and has died by exp(-x s); inversion asks for y / x up to 9.
-static double complex lognormal_lst(const Service *s, double complex z)
+// exp(-z value) along the line, times a weight: one turn from each point to the next.
+static void add_turning(double value, double weight, SpecialLine line, double complex *values)
 {
-    double h = 1.0 / 32 / fmax(1, s->sigma);
-    int steps = (int)(NORMAL_REACH / h);
-    double complex sum = 0;
-    for (int i = -steps; i <= steps; i++) {
-        double x = i * h;
-        double value = exp(s->mu + s->sigma * x);
-        if (creal(z) * value > EXP_REACH) {
+    double complex point = weight * exp(-line.x * value);
+    double complex turn = cexp(-I * (line.h * value));
+    for (int k = 0; k < SPECIAL_LINE; k++) {
+        values[k] += point;
+        point *= turn;
+    }
+}
+
+// The mean of exp(-z e^(mu + sigma Z)) over a normal Z, by the trapezoidal rule, whose error falls
+// exponentially once the integrand turns by less than half a circle a step. It turns by y S sigma
+// times the step and has died by exp(-x S); on the line y / x is at most 9.
+static void lognormal_lst(const Service *s, SpecialLine line, double complex *values)
+{
+    double step = 1.0 / 32 / fmax(1, s->sigma);
+    int reach = (int)(NORMAL_REACH / step);
+    for (int i = -reach; i <= reach; i++) {
+        double z = i * step;
+        double value = exp(s->mu + s->sigma * z);
+        if (line.x * value > EXP_REACH) {
             break;
         }
-        sum += exp(-x * x / 2) * cexp(-z * value);
+        add_turning(value, exp(-z * z / 2) * step / sqrt(2 * M_PI), line, values);
     }
-    return sum * h / sqrt(2 * M_PI);
 }
 
 // Each segment is a uniform law.
-static double complex empirical_lst(const Service *s, double complex z)
+static void empirical_lst(const Service *s, SpecialLine line, double complex *values)
 {
-    double complex sum = 0;
-    double complex left = cexp(-z * s->values[0]);
+    double complex left[SPECIAL_LINE] = {0};
+    add_turning(s->values[0], 1, line, left);
     for (uint32_t i = 0; i + 1 < s->count; i++) {
         double width = s->values[i + 1] - s->values[i];
-        double complex right = cexp(-z * s->values[i + 1]);
-        double complex zw = z * width;
-        // (1 - e^-zw) / zw loses its digits for small zw; two terms of its series about the middle.
-        sum += cabs(zw) < 1e-3 ? (left + right) / 2 * (1 - zw * zw / 12) : (left - right) / zw;
-        left = right;
+        double complex right[SPECIAL_LINE] = {0};
+        add_turning(s->values[i + 1], 1, line, right);
+        for (int k = 0; k < SPECIAL_LINE; k++) {
+            double complex zw = (line.x + I * (k * line.h)) * width;
+            // (1 - e^-zw) / zw loses its digits for small zw; two terms of its series instead.
+            values[k] += (cabs(zw) < 1e-3 ? (left[k] + right[k]) / 2 * (1 - zw * zw / 12)
+                                          : (left[k] - right[k]) / zw) /
+                         (s->count - 1);
+            left[k] = right[k];
+        }
     }
-    return sum / (s->count - 1);
 }
 
-double complex service_lst(const Service *s, double complex z)
+static double complex simple_lst(const Service *s, double complex z)
 {
     switch (s->kind) {
     case SERVICE_DETERMINISTIC: return cexp(-z * s->shift_s);
@@ -409,10 +422,28 @@ double complex service_lst(const Service *s, double complex z)
     case SERVICE_HYPEREXPONENTIAL:
         return s->share[0] * s->rate[0] / (s->rate[0] + z) +
                s->share[1] * s->rate[1] / (s->rate[1] + z);
-    case SERVICE_LOGNORMAL: return lognormal_lst(s, z);
-    case SERVICE_EMPIRICAL: return empirical_lst(s, z);
+    case SERVICE_LOGNORMAL:
+    case SERVICE_EMPIRICAL: break;
     }
     return NAN;
+}
+
+void service_lst(const Service *s, SpecialLine line, double complex ret_values[SPECIAL_LINE])
+{
+    for (int k = 0; k < SPECIAL_LINE; k++) {
+        ret_values[k] = 0;
+    }
+    if (s->kind == SERVICE_LOGNORMAL) {
+        lognormal_lst(s, line, ret_values);
+        return;
+    }
+    if (s->kind == SERVICE_EMPIRICAL) {
+        empirical_lst(s, line, ret_values);
+        return;
+    }
+    for (int k = 0; k < SPECIAL_LINE; k++) {
+        ret_values[k] = simple_lst(s, line.x + I * (k * line.h));
+    }
 }
 
 // ---- the service after an exponential wait

@@ -11,10 +11,10 @@
 #ifndef MODEL_SERVICE_H
 #define MODEL_SERVICE_H
 
-#include <complex.h>
 #include <stdint.h>
 
 #include "base/err.h"
+#include "model/special.h"
 #include "policy/dist.h"
 
 typedef enum ServiceKind {
@@ -72,7 +72,8 @@ MUST_USE int service_of_dist(const Dist *d, double *room, size_t count, Service 
 double service_tail(const Service *s, double t);     // P(S > t)
 double service_density(const Service *s, double t);  // NAN where there is none
 double service_quantile(const Service *s, double p); // smallest t with P(S <= t) >= p, 0 < p < 1
-double complex service_lst(const Service *s, double complex z); // E exp(-z S), Re z >= 0
+// E exp(-z S) at the points of a line, Re z >= 0.
+void service_lst(const Service *s, SpecialLine line, double complex ret_values[SPECIAL_LINE]);
 
 // Integral over x in [0, t] of exp(-decay (t - x)) dF(x), decay > 0: what S adds to a wait with an
 // exponential tail. Closed forms but for ERLANG (when its rate is below `decay`) and LOGNORMAL.

@@ -144,17 +144,16 @@ double special_laplace_invert(SpecialTransform *transform, const void *context, 
     // A = 18.4 makes the discretisation error e^-A = 1e-8. The alternating series is cut after
     // 15 terms and 11 more are averaged with binomial weights (Euler's summation), as the authors
     // advise.
-    enum { DIRECT = 15, AVERAGED = 11 };
+    enum { DIRECT = 15, AVERAGED = SPECIAL_LINE - 1 - DIRECT };
     static const double binomial[AVERAGED + 1] = {1,   11,  55,  165, 330, 462,
                                                   462, 330, 165, 55,  11,  1};
     const double a = 18.4;
-    double x = a / (2 * t);
-    double h = M_PI / t;
-    double sum = creal(transform(context, x)) / 2;
+    double complex values[SPECIAL_LINE];
+    transform(context, (SpecialLine){a / (2 * t), M_PI / t}, values);
+    double sum = creal(values[0]) / 2;
     double averaged = 0;
-    for (int k = 1; k <= DIRECT + AVERAGED; k++) {
-        double term = creal(transform(context, x + I * (k * h)));
-        sum += k % 2 ? -term : term;
+    for (int k = 1; k < SPECIAL_LINE; k++) {
+        sum += k % 2 ? -creal(values[k]) : creal(values[k]);
         if (k >= DIRECT) {
             averaged += binomial[k - DIRECT] / 2048 * sum;
         }

@@ -27,8 +27,15 @@ double special_integral(SpecialFunction *f, const void *context, const double bo
 
 // f(t), t > 0, from its Laplace transform, by the Euler algorithm of Abate and Whitt ("Numerical
 // inversion of Laplace transforms of probability distributions", ORSA J. Computing 7, 1995), for
-// |f| <= 1: absolute error about 1e-8 where f is smooth, some 1e-3 next to a jump. 27 evaluations.
-typedef double complex SpecialTransform(const void *context, double complex s);
+// |f| <= 1: absolute error about 1e-8 where f is smooth, some 1e-3 next to a jump. The transform is
+// asked once, for all points that are needed: x + i k h, k = 0 .. SPECIAL_LINE - 1, since a law
+// made of many values can turn each from one point to the next instead of computing it anew.
+enum { SPECIAL_LINE = 27 };
+typedef struct SpecialLine {
+    double x, h;
+} SpecialLine;
+typedef void SpecialTransform(const void *context, SpecialLine line,
+                              double complex ret_values[SPECIAL_LINE]);
 double special_laplace_invert(SpecialTransform *transform, const void *context, double t);
 
 #endif

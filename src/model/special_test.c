@@ -82,17 +82,21 @@ static void test_integral(void **state)
     relative(special_integral(wave, NULL, (double[2]){0, M_PI}, 2), 2, 1e-14);
 }
 
-static double complex exponential(const void *context, double complex s)
+static void exponential(const void *context, SpecialLine line, double complex *ret_values)
 {
     (void)context;
-    return 1 / (s + 1);
+    for (int k = 0; k < SPECIAL_LINE; k++) {
+        ret_values[k] = 1 / (line.x + I * (k * line.h) + 1);
+    }
 }
 
-// t / e^t = L^-1 of 1 / (s + 1)^2.
-static double complex gamma_like(const void *context, double complex s)
+// t / e^t is the inverse of 1 / (s + 1)^2.
+static void gamma_like(const void *context, SpecialLine line, double complex *ret_values)
 {
-    (void)context;
-    return 1 / ((s + 1) * (s + 1));
+    exponential(context, line, ret_values);
+    for (int k = 0; k < SPECIAL_LINE; k++) {
+        ret_values[k] *= ret_values[k];
+    }
 }
 
 static void test_inversion(void **state)
