@@ -64,6 +64,37 @@ static void scale_watch(Policed *p)
     }
 }
 
+static void drain(Policed *p, int64_t now_ns)
+{
+    for (CallWork work; policy_next_work(p->block, now_ns, &work);) {
+        policed_work(p, &work, now_ns);
+    }
+}
+
+static void on_program(LoopTimer *timer)
+{
+    Policed *p = CONTAINER_OF(timer, Policed, program_timer);
+    int64_t now = loop_clock(p->shard->loop);
+    policy_program_tick(p->block, now);
+    drain(p, now);
+    slot_batch_changed(p->slot);
+    if (policy_program_due(p->block) != INT64_MAX) {
+        loop_timer_set(p->shard->loop, timer, policy_program_due(p->block));
+    }
+}
+
+int policed_set_program(Policed *policed, const PolicyProgram *program, const ProgramRange *ranges,
+                        size_t range_count, Err *e)
+{
+    Loop *loop = policed->shard->loop;
+    int rc = policy_set_program(policed->block, program, ranges, range_count, loop_clock(loop), e);
+    loop_timer_cancel(loop, &policed->program_timer);
+    if (rc == 0 && program) {
+        loop_timer_set(loop, &policed->program_timer, policy_program_due(policed->block));
+    }
+    return rc;
+}
+
 Policed *policed_create(Shard *shard, Slot *slot, const ParamValue *values)
 {
     ParamValue defaults[POLICY_PARAM_COUNT];
@@ -86,6 +117,7 @@ Policed *policed_create(Shard *shard, Slot *slot, const ParamValue *values)
     p->answer_count = shape.cache;
     p->answers = mem_zalloc((shape.cache + 1u) * sizeof *p->answers);
     loop_timer_init(&p->scale_timer, on_scale);
+    loop_timer_init(&p->program_timer, on_program);
     return p;
 }
 
@@ -102,6 +134,7 @@ void policed_destroy(Policed *policed)
         return;
     }
     loop_timer_cancel(policed->shard->loop, &policed->scale_timer);
+    loop_timer_cancel(policed->shard->loop, &policed->program_timer);
     for (uint32_t i = 0; i < policed->answer_count; i++) {
         answer_drop(&policed->answers[i]);
     }

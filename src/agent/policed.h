@@ -9,6 +9,7 @@
 
 #include "agent/runner_impl.h"
 #include "policy/call.h"
+#include "policy/program_run.h"
 
 typedef struct PolicedAnswer {
     Bytes *bytes;
@@ -23,6 +24,7 @@ struct Policed {
     PolicedAnswer *answers; // by cache slot
     uint32_t answer_count;
     LoopTimer scale_timer;
+    LoopTimer program_timer;
 };
 
 // `values` NULL: the defaults, with which every policy is off.
@@ -36,6 +38,9 @@ int policed_run(AgentContext *ctx, int64_t now_ns);
 void policed_on_timer(AgentContext *ctx, int64_t now_ns);
 // When that timer is due.
 int64_t policed_timer(const AgentContext *ctx);
+// NULL: none. ERR_REFUSED without room.
+MUST_USE int policed_set_program(Policed *policed, const PolicyProgram *program,
+                                 const ProgramRange *ranges, size_t range_count, Err *e);
 // What a change of parameters left for calls that are under way (policy_next_work).
 void policed_work(Policed *policed, const CallWork *work, int64_t now_ns);
 

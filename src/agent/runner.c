@@ -338,6 +338,37 @@ int runner_set_policy(Runner *runner, AgentId id, PolicyParamId param, ParamValu
     return change.rc;
 }
 
+typedef struct ProgramSet {
+    AgentId id;
+    const PolicyProgram *program;
+    const ProgramRange *ranges;
+    size_t range_count;
+    int rc;
+    Err *e;
+} ProgramSet;
+
+static void change_program(Shard *shard, void *arg)
+{
+    ProgramSet *c = arg;
+    Slot *slot = slot_of(shard, c->id);
+    if (!slot->policed) {
+        slot->policed = policed_create(shard, slot, NULL);
+    }
+    int rc = policed_set_program(slot->policed, c->program, c->ranges, c->range_count, c->e);
+    c->rc = rc != 0 ? rc : c->rc;
+}
+
+int runner_set_program(Runner *runner, AgentId id, const PolicyProgram *program,
+                       const ProgramRange *ranges, size_t range_count, Err *e)
+{
+    if (id >= runner->agent_count || !runner->shards) {
+        return err_set(e, ERR_ARG, "programs are set on agents of a runner that was started");
+    }
+    ProgramSet change = {id, program, ranges, range_count, 0, e};
+    runner_on_shards(runner, change_program, &change);
+    return change.rc;
+}
+
 typedef struct PlacesChange {
     AgentId id;
     uint32_t workers;

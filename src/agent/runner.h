@@ -20,6 +20,7 @@
 #define AGENT_RUNNER_H
 
 #include "agent/agent.h"
+#include "policy/program_run.h"
 #include "policy/stats.h"
 #include "stat/hist.h"
 
@@ -78,6 +79,10 @@ MUST_USE int runner_edge(Runner *runner, AgentId from, AgentId to, const ParamVa
 // policy_set. An agent that had no policies gets them. Not from a handler.
 MUST_USE int runner_set_policy(Runner *runner, AgentId id, PolicyParamId param, ParamValue value,
                                Err *e);
+// A policy program on an agent's or edge's policies, in place of the one that is there; NULL: none.
+// Each shard that runs the agent runs its own. ERR_REFUSED: options.policy_room has none.
+MUST_USE int runner_set_program(Runner *runner, AgentId id, const PolicyProgram *program,
+                                const ProgramRange *ranges, size_t range_count, Err *e);
 // Changes an agent's worker_limit while it runs; 0: no limit. More places are taken at once; fewer
 // by and by, as handlers return. ERR_ARG. Not from a handler.
 MUST_USE int runner_set_workers(Runner *runner, AgentId id, uint32_t workers, Err *e);

@@ -1,5 +1,7 @@
 #include "manage/plan.h"
 
+#include "model/system_program.h"
+
 #include <string.h>
 
 #include "base/units.h"
@@ -92,6 +94,12 @@ int plan_apply(Arena *arena, const System *sys, const Plan *plan, System **ret_s
     }
     for (uint32_t i = 0; i < plan->program_count; i++) {
         const PlanProgram *p = &plan->programs[i];
+        SystemProgram compiled;
+        rc = system_program(next, p->place, p->index, p->text, &compiled, e);
+        rc = rc ? rc : system_program_allowed(next, p->place, p->index, &compiled, e);
+        if (rc != 0) {
+            return rc;
+        }
         Slice *place = p->place == PLACE_AGENT ? &next->agents[p->index].program
                                                : &next->edges[p->index].program;
         *place = p->text;

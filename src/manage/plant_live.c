@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "manage/live_agents.h"
+#include "model/system_program.h"
 #include "os/thread.h"
 
 enum {
@@ -13,7 +14,8 @@ enum {
 };
 
 // What a policy of an agent or edge may be given later that it began without.
-static const PolicyShape ROOM = {.queue = 4096, .window = 256, .quantile = true, .autoscale = true};
+static const PolicyShape ROOM = {
+    .queue = 4096, .window = 256, .quantile = true, .autoscale = true, .program = true};
 
 // Counts of an agent or edge since the beginning, to take windows from.
 typedef struct Seen {
@@ -157,9 +159,12 @@ static int register_edges(LivePlant *p, Err *e)
     return rc;
 }
 
+static int start_programs(LivePlant *p, Err *e);
+
 static int start(LivePlant *p, Err *e)
 {
     int rc = runner_start(p->runner, e);
+    rc = rc ? rc : start_programs(p, e);
     for (uint32_t i = 0; i < p->client_count && rc == 0; i++) {
         rc = runner_emit(p->runner, &(EventSpec){.agent = p->clients[i].arrivals}, e);
     }
@@ -558,6 +563,38 @@ static int live_set(Plant *plant, const SystemChange *changes, size_t count, Par
     return rc;
 }
 
+// A program is written in the System's time: what it sees and sets has to be in it, too, so it runs
+// where both times are one.
+static int live_set_program(Plant *plant, SystemPlace place, uint32_t index, Slice text, Err *e)
+{
+    LivePlant *p = live(plant);
+    SystemProgram compiled = {.range_count = 0};
+    if (p->scale != 1) {
+        return err_set(e, ERR_UNSUPPORTED,
+                       "policy programs run live at a time scale of 1, this one is %g", p->scale);
+    }
+    int rc = text.len > 0 ? system_program(plant->sys, place, index, text, &compiled, e) : 0;
+    AgentId id = place == PLACE_EDGE ? p->edges[index] : p->agents[index].id;
+    return rc ? rc
+              : runner_set_program(p->runner, id, text.len > 0 ? &compiled.program : NULL,
+                                   compiled.ranges, compiled.range_count, e);
+}
+
+static int start_programs(LivePlant *p, Err *e)
+{
+    const System *sys = p->base.sys;
+    int rc = 0;
+    for (uint32_t i = 0; i < sys->edge_count && rc == 0; i++) {
+        Slice text = sys->edges[i].program;
+        rc = text.len > 0 ? live_set_program(&p->base, PLACE_EDGE, i, text, e) : 0;
+    }
+    for (uint32_t i = 0; i < sys->agent_count && rc == 0; i++) {
+        Slice text = sys->agents[i].program;
+        rc = text.len > 0 ? live_set_program(&p->base, PLACE_AGENT, i, text, e) : 0;
+    }
+    return rc;
+}
+
 // ---- health
 
 PlantLiveHealth plant_live_health(Plant *plant)
@@ -579,6 +616,7 @@ static const PlantOps LIVE_OPS = {
     .wait = live_wait,
     .observe = live_observe,
     .set = live_set,
+    .set_program = live_set_program,
     .topology = live_topology,
     .destroy = live_destroy,
 };

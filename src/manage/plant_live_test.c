@@ -199,6 +199,31 @@ static void test_policies_move(void **unused)
     world_close(&w);
 }
 
+// A program on an edge of the runtime: it sees that every attempt times out, and gives them more
+// time. The same text in the simulated plant is model/sim's business.
+static void test_a_program_runs(void **unused)
+{
+    (void)unused;
+    World w;
+    world_open(&w, RETRY, 1, 0);
+    static const char text[] = "period = 5s; timeout.attempt = if(timeouts > 50%, 1500ms, "
+                               "timeout.attempt);";
+    assert_int_equal(plant_set_program(w.plant, PLACE_EDGE, 0, SLICE(text), NULL), 0);
+    PlantWindow window = window_until(&w, 4 * NS_PER_S);
+    assert_int_equal(window.clients[0].good, 0);
+    (void)window_until(&w, 12 * NS_PER_S);
+    window = window_until(&w, 60 * NS_PER_S);
+    assert_int_equal(window.clients[0].failed, 0);
+    assert_true(window.clients[0].good > 150);
+    assert_int_equal(plant_set_program(w.plant, PLACE_EDGE, 0, SLICE("while(1);"), NULL),
+                     ERR_PARSE);
+    assert_int_equal(plant_set_program(w.plant, PLACE_EDGE, 0, SLICE(""), NULL), 0);
+    world_close(&w);
+    world_open(&w, RETRY, 10, 0); // its text is in another time
+    assert_int_equal(plant_set_program(w.plant, PLACE_EDGE, 0, SLICE(text), NULL), ERR_UNSUPPORTED);
+    world_close(&w);
+}
+
 static void test_servers_move(void **unused)
 {
     (void)unused;
@@ -266,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_the_scale_is_not_seen),
         cmocka_unit_test(test_joins),
         cmocka_unit_test(test_policies_move),
+        cmocka_unit_test(test_a_program_runs),
         cmocka_unit_test(test_servers_move),
         cmocka_unit_test(test_what_it_refuses),
         cmocka_unit_test(test_it_ends),

@@ -6,6 +6,7 @@
 
 #include "base/units.h"
 #include "manage/plant_world.h"
+#include "model/system_program.h"
 
 enum {
     PLANT_BYTES_MAX = 256 << 20,
@@ -257,6 +258,22 @@ static int set(Plant *plant, const SystemChange *changes, size_t count, ParamVal
     return rc;
 }
 
+static int set_program(Plant *plant, SystemPlace place, uint32_t index, Slice text, Err *e)
+{
+    PlantVirtual *p = self(plant);
+    SystemProgram compiled;
+    bool none = text.len == 0;
+    int rc = none ? 0 : system_program(plant->sys, place, index, text, &compiled, e);
+    if (rc != 0) {
+        return rc;
+    }
+    const PolicyProgram *program = none ? NULL : &compiled.program;
+    size_t count = none ? 0 : compiled.range_count;
+    return place == PLACE_EDGE
+               ? virtual_set_program(p->v, index, program, compiled.ranges, count, e)
+               : virtual_service_set_program(p->v, index, program, compiled.ranges, count, e);
+}
+
 static int topology(Plant *plant, Arena *arena, PlantTopology *ret_topology, Err *e)
 {
     PlantVirtual *p = self(plant);
@@ -306,6 +323,7 @@ static const PlantOps OPS = {.kind = "simulated",
                              .wait = wait_until,
                              .observe = observe,
                              .set = set,
+                             .set_program = set_program,
                              .topology = topology,
                              .destroy = destroy};
 

@@ -1,13 +1,18 @@
 #include "manage/plant_world.h"
 
+#include "model/system_program.h"
+
 enum { QUEUE_ROOM = 1 << 14, WINDOW_ROOM = 256 };
 
 // Room for what planners may turn on while it runs.
 static PolicyShape roomy(const ParamValue *values)
 {
     PolicyShape now = policy_shape(values);
-    PolicyShape more = {
-        .queue = QUEUE_ROOM, .window = WINDOW_ROOM, .quantile = true, .autoscale = true};
+    PolicyShape more = {.queue = QUEUE_ROOM,
+                        .window = WINDOW_ROOM,
+                        .quantile = true,
+                        .autoscale = true,
+                        .program = true};
     return policy_shape_max(&now, &more);
 }
 
@@ -39,7 +44,7 @@ static void add_agent(Arena *arena, Virtual *v, const SystemAgent *agent)
                                               .group_count = agent->group_count,
                                               .faults = {.fail = agent->fail},
                                           });
-    bool movable = agent->has_policy;
+    bool movable = agent->has_policy || agent->program.len > 0;
     for (uint32_t i = 0; i < agent->range_count; i++) {
         movable = movable || agent->ranges[i].param != SYSTEM_PARAM_SERVERS;
     }
@@ -118,5 +123,6 @@ Virtual *plant_world_create(Arena *arena, const System *sys, const PlantWorldOpt
         add_client(arena, v, &sys->clients[i], options->horizon_ns);
     }
     add_faults(v, sys);
+    system_programs_start(sys, v);
     return v;
 }

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "model/system_program.h"
+
 static VirtualService service_of(const SystemAgent *a, const VirtualGroup *groups)
 {
     return (VirtualService){
@@ -102,6 +104,13 @@ static void add_faults(Virtual *v, const System *sys)
     }
 }
 
+static PolicyShape shape_of(const ParamValue *policy, Slice program)
+{
+    PolicyShape shape = policy_shape(policy);
+    shape.program = program.len > 0;
+    return shape;
+}
+
 Virtual *sim_world(const System *sys, uint64_t seed, uint32_t open_max, const VirtualHooks *hooks)
 {
     Virtual *v = virtual_create(&(VirtualOptions){
@@ -110,13 +119,17 @@ Virtual *sim_world(const System *sys, uint64_t seed, uint32_t open_max, const Vi
         add_agent(v, &sys->agents[i]);
     }
     for (uint32_t i = 0; i < sys->edge_count; i++) {
-        (void)virtual_edge(v, NULL, sys->edges[i].policy, sys->edges[i].to);
+        PolicyShape shape = shape_of(sys->edges[i].policy, sys->edges[i].program);
+        (void)virtual_edge(v, &shape, sys->edges[i].policy, sys->edges[i].to);
     }
     for (uint32_t i = 0; i < sys->agent_count; i++) {
-        if (sys->agents[i].has_policy) {
-            virtual_service_policy(v, i, NULL, sys->agents[i].policy);
+        const SystemAgent *a = &sys->agents[i];
+        if (a->has_policy || a->program.len > 0) {
+            PolicyShape shape = shape_of(a->policy, a->program);
+            virtual_service_policy(v, i, &shape, a->policy);
         }
     }
+    system_programs_start(sys, v);
     for (uint32_t i = 0; i < sys->client_count; i++) {
         add_client(v, &sys->clients[i]);
     }

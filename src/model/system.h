@@ -81,7 +81,6 @@ enum {
     SYSTEM_SPIKES_MAX = 64,
     SYSTEM_FAULTS_MAX = 256,
     SYSTEM_NAME_MAX = 63,
-    SYSTEM_PROGRAM_MAX = 4096,   // bytes of a policy program's text
     SYSTEM_SERVERS_MAX = 100000, // of one agent
     SYSTEM_REPEAT_MAX = 1000,
     SYSTEM_LEVELS_MAX = 1024, // calls below calls

@@ -2,6 +2,7 @@
 // left here is how the parts refer to each other.
 #include "model/system_dist.h"
 #include "model/system_impl.h"
+#include "policy/program.h"
 
 #include "base/map.h"
 
@@ -43,10 +44,12 @@ static int room(const Reader *r, const Doc *at, size_t count, size_t max, size_t
 
 static int read_program(const Doc *owner, Slice text, Err *e)
 {
-    return text.len <= SYSTEM_PROGRAM_MAX ? 0
-                                          : doc_err(e, doc_get(owner, SLICE("program")),
-                                                    "the program has %zu bytes, the limit is %d",
-                                                    text.len, SYSTEM_PROGRAM_MAX);
+    PolicyProgram program;
+    Err why = {0};
+    if (text.len == 0 || program_compile(text, &program, &why) == 0) {
+        return 0;
+    }
+    return doc_err(e, doc_get(owner, SLICE("program")), "the policy program, %s", why.text);
 }
 
 // ---- names

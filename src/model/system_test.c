@@ -1,4 +1,5 @@
 #include "model/system.h"
+#include "policy/program.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -316,7 +317,7 @@ static void test_limits_of_lists(void **state)
         {HEAD "a = {}\n[clients.c]\nto = \"a\"\nrate = 1\nspikes = [", "{at = \"",
          "s\", for = \"1s\"},", "]\n", SYSTEM_SPIKES_MAX},
         {HEAD "a = {}\n", "[[faults]]\nagent = \"a\"\nstop = true\n", NULL, "", SYSTEM_FAULTS_MAX},
-        {HEAD "a = {program = \"", ".", NULL, "\"}\n", SYSTEM_PROGRAM_MAX},
+        {HEAD "a = {program = \"retry.attempts = 1;", " ", NULL, "\"}\n", PROGRAM_TEXT_MAX - 19},
         {HEAD, "a", NULL, " = {}\n", SYSTEM_NAME_MAX},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {

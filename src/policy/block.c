@@ -1,5 +1,7 @@
 #include "policy/block.h"
 
+#include "policy/program_run.h"
+
 static const struct {
     const char *name, *text;
 } REASONS[CALL_REASON_COUNT] = {
@@ -69,6 +71,7 @@ PolicyShape policy_shape_max(const PolicyShape *a, const PolicyShape *b)
         .window = most(a->window, b->window),
         .quantile = a->quantile || b->quantile,
         .autoscale = a->autoscale || b->autoscale,
+        .program = a->program || b->program,
     };
 }
 
@@ -83,6 +86,7 @@ static size_t lay_out(const PolicyShape *shape, PolicyBlock *out)
         shape->queue * sizeof(QueueEntry),    shape->cache * sizeof(CacheEntry),
         shape->flights * sizeof(FlightEntry), window,
         shape->quantile * sizeof(HedgeHist),  shape->autoscale * sizeof(ScaleState),
+        shape->program * sizeof(ProgramRun),
     };
     uint32_t at[COUNT_OF(bytes)];
     size_t total = (sizeof(PolicyBlock) + 15) & ~(size_t)15;
@@ -98,6 +102,7 @@ static size_t lay_out(const PolicyShape *shape, PolicyBlock *out)
         out->window_at = at[3];
         out->quantile_at = at[4];
         out->autoscale_at = at[5];
+        out->program_at = at[6];
         breaker_init(&out->breaker, window);
     }
     return total;
@@ -137,6 +142,10 @@ ScaleState *policy_autoscale(PolicyBlock *block)
 {
     return region(block, block->autoscale_at);
 }
+ProgramRun *policy_program(PolicyBlock *block)
+{
+    return region(block, block->program_at);
+}
 
 static uint32_t active_of(const ParamValue *p)
 {
@@ -165,6 +174,12 @@ static uint32_t active_of(const ParamValue *p)
     return active;
 }
 
+void policy_watch_changed(PolicyBlock *block)
+{
+    const ProgramRun *run = policy_program(block);
+    block->active = active_of(block->p) | (run && run->on ? (uint32_t)ACTIVE_PROGRAM : 0);
+}
+
 void policy_init(PolicyBlock *memory, const PolicyShape *shape,
                  const ParamValue values[POLICY_PARAM_COUNT], uint64_t seed, int64_t now_ns)
 {
@@ -174,7 +189,7 @@ void policy_init(PolicyBlock *memory, const PolicyShape *shape,
     b->seed = seed;
     memcpy(b->p, values, sizeof b->p);
     (void)lay_out(shape, b);
-    b->active = active_of(b->p);
+    policy_watch_changed(b);
     rate_init(&b->rate, b->p, now_ns);
     limit_init(&b->limit, b->p, seed);
     queue_init(&b->queue, policy_queue(b), shape->queue);
@@ -258,7 +273,7 @@ int policy_set(PolicyBlock *block, PolicyParamId id, ParamValue value, int64_t n
     rate_settle(&block->rate, block->p, now_ns);
     memcpy(block->p, fresh, sizeof fresh);
     uint32_t before = block->active;
-    block->active = active_of(block->p);
+    policy_watch_changed(block);
     if ((before ^ block->active) & ACTIVE_BREAKER) {
         restart_breaker(block);
     }

@@ -64,6 +64,7 @@ typedef struct PolicyShape {
     uint32_t window;  // breaker: calls in its window; 0 none (consecutive failures still work)
     bool quantile;    // hedge.quantile
     bool autoscale;
+    bool program; // policy/program_run.h
 } PolicyShape;
 
 typedef struct PolicyBlock {
@@ -73,7 +74,7 @@ typedef struct PolicyBlock {
     PolicyShape shape;
     bool draining; // the driver's: somebody reads policy_next_work further up the stack
     // Offsets of the regions behind this struct; 0: none.
-    uint32_t queue_at, cache_at, flights_at, window_at, quantile_at, autoscale_at;
+    uint32_t queue_at, cache_at, flights_at, window_at, quantile_at, autoscale_at, program_at;
     RateState rate;
     BreakerState breaker;
     LimitState limit;
@@ -119,6 +120,9 @@ FlightEntry *policy_flights(PolicyBlock *block);
 void *policy_window(PolicyBlock *block);
 HedgeHist *policy_quantile(PolicyBlock *block);
 ScaleState *policy_autoscale(PolicyBlock *block);
+struct ProgramRun *policy_program(PolicyBlock *block);
+// For program_run.c: it was turned on or off.
+void policy_watch_changed(PolicyBlock *block);
 
 // Bits of `active`.
 enum {
@@ -132,6 +136,7 @@ enum {
     ACTIVE_ADAPTIVE = 1 << 7, // the limit learns from latencies
     ACTIVE_QUANTILE = 1 << 8,
     ACTIVE_THROTTLE = 1 << 9,
+    ACTIVE_PROGRAM = 1 << 10,
 };
 
 #endif

@@ -1,6 +1,7 @@
 #include "policy/call.h"
 
 #include "policy/chance.h"
+#include "policy/program_run.h"
 
 // One step's working set, so that the stages below read as sentences.
 typedef struct Step {
@@ -86,7 +87,8 @@ typedef enum AttemptEnd {
 static void teach(const Step *s, const CallAttempt *a, AttemptEnd end, bool slow)
 {
     PolicyBlock *b = s->b;
-    const uint32_t learns = ACTIVE_ADAPTIVE | ACTIVE_BREAKER | ACTIVE_QUANTILE | ACTIVE_THROTTLE;
+    const uint32_t learns =
+        ACTIVE_ADAPTIVE | ACTIVE_BREAKER | ACTIVE_QUANTILE | ACTIVE_THROTTLE | ACTIVE_PROGRAM;
     if (!(b->active & learns)) {
         limit_give(&b->limit);
         return;
@@ -109,6 +111,13 @@ static void teach(const Step *s, const CallAttempt *a, AttemptEnd end, bool slow
     }
     if ((b->active & ACTIVE_QUANTILE) && end == END_OK) {
         hedge_record(policy_quantile(b), latency);
+    }
+    if ((b->active & ACTIVE_PROGRAM) && says_something) {
+        program_watch(policy_program(b),
+                      end == END_OK         ? PROGRAM_OK
+                      : end == END_OVERLOAD ? PROGRAM_THROTTLED
+                                            : PROGRAM_FAILED,
+                      latency);
     }
     if ((b->active & ACTIVE_THROTTLE) && end != END_CANCELLED && end != END_OVERLOAD) {
         shed_accepted(&b->shed, b->p, s->now);

@@ -38,18 +38,23 @@ void hedge_record(HedgeHist *h, int64_t latency_ns)
     }
 }
 
+double hedge_quantile(const HedgeHist *h, double q)
+{
+    uint32_t rank = (uint32_t)ceil(q * h->samples), seen = 0;
+    for (uint32_t i = 0; i < HEDGE_BUCKETS; i++) {
+        seen += h->buckets[i];
+        if (seen >= rank && seen > 0) {
+            return (double)bucket_mid(i);
+        }
+    }
+    return 0;
+}
+
 int64_t hedge_delay(const HedgeHist *h, const ParamValue *p)
 {
     double quantile = p[P_HEDGE_QUANTILE].real;
     if (!h || quantile <= 0 || h->samples < HEDGE_SAMPLES_MIN) {
         return p[P_HEDGE_DELAY].integer;
     }
-    uint32_t rank = (uint32_t)ceil(quantile * h->samples), seen = 0;
-    for (uint32_t i = 0; i < HEDGE_BUCKETS; i++) {
-        seen += h->buckets[i];
-        if (seen >= rank) {
-            return bucket_mid(i);
-        }
-    }
-    return p[P_HEDGE_DELAY].integer;
+    return (int64_t)hedge_quantile(h, quantile);
 }

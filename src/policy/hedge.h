@@ -24,6 +24,9 @@ typedef struct HedgeHist {
 
 void hedge_record(HedgeHist *h, int64_t latency_ns);
 
+// ns; 0 of an empty one.
+double hedge_quantile(const HedgeHist *h, double q);
+
 // Delay before the next hedge; `h` may be NULL.
 int64_t hedge_delay(const HedgeHist *h, const ParamValue *p);
 

@@ -300,6 +300,55 @@ void virtual_servers_later(Virtual *v, int64_t at_ns, uint32_t service, uint32_t
     (void)later_new(v, &(Later){.kind = LATER_SERVERS, .service = service, .count = count}, at_ns);
 }
 
+// ---- programs
+
+static int set_program(Virtual *v, uint32_t place, PolicyBlock *block, const PolicyProgram *program,
+                       const ProgramRange *ranges, size_t range_count, Err *e)
+{
+    int rc = policy_set_program(block, program, ranges, range_count, v->now, e);
+    if (rc == 0 && program) {
+        Later later = {.kind = LATER_PROGRAM, .service = place};
+        (void)later_new(v, &later, policy_program_due(block));
+    }
+    return rc;
+}
+
+int virtual_set_program(Virtual *v, uint32_t edge, const PolicyProgram *program,
+                        const ProgramRange *ranges, size_t range_count, Err *e)
+{
+    Edge *is = &v->edges[edge];
+    int rc = set_program(v, edge, is->block, program, ranges, range_count, e);
+    is->plain = policy_is_plain(is->block);
+    return rc;
+}
+
+int virtual_service_set_program(Virtual *v, uint32_t service, const PolicyProgram *program,
+                                const ProgramRange *ranges, size_t range_count, Err *e)
+{
+    Service *s = &v->services[service];
+    if (!s->block) {
+        return err_set(e, ERR_REFUSED, "service %u has no policies of its own", service);
+    }
+    int rc = set_program(v, GATE | service, s->block, program, ranges, range_count, e);
+    s->plain = policy_is_plain(s->block);
+    return rc;
+}
+
+static void program_due(Virtual *v, uint32_t place)
+{
+    bool is_service = place & GATE;
+    uint32_t index = place & ~GATE;
+    PolicyBlock *block = is_service ? v->services[index].block : v->edges[index].block;
+    if (policy_program_due(block) != v->now) {
+        return; // it was replaced, and the new one has its own time
+    }
+    policy_program_tick(block, v->now);
+    *(is_service ? &v->services[index].plain : &v->edges[index].plain) = policy_is_plain(block);
+    virtual_drain(v, block);
+    (void)later_new(v, &(Later){.kind = LATER_PROGRAM, .service = place},
+                    policy_program_due(block));
+}
+
 void virtual_set_faults(Virtual *v, uint32_t service, const VirtualFaults *faults)
 {
     Service *s = &v->services[service];
@@ -340,6 +389,7 @@ static void later_happens(Virtual *v, uint32_t at)
         break;
     case LATER_FAULTS: virtual_set_faults(v, later.service, &later.faults); break;
     case LATER_SERVERS: servers_started(v, later.service, later.count); break;
+    case LATER_PROGRAM: program_due(v, later.service); break;
     }
 }
 

@@ -34,6 +34,7 @@
 
 #include "policy/call.h"
 #include "policy/dist.h"
+#include "policy/program_run.h"
 
 typedef struct Virtual Virtual;
 
@@ -189,6 +190,12 @@ void virtual_tick(Virtual *v, int64_t at_ns, uint64_t id); // hooks.tick then
 MUST_USE int virtual_set(Virtual *v, uint32_t edge, PolicyParamId id, ParamValue value, Err *e);
 MUST_USE int virtual_service_set(Virtual *v, uint32_t service, PolicyParamId id, ParamValue value,
                                  Err *e);
+// A policy program on an edge's or a service's block, NULL for none; the block needs room for one.
+// It ticks for ever: such a world is run until a time, not until nothing happens.
+MUST_USE int virtual_set_program(Virtual *v, uint32_t edge, const PolicyProgram *program,
+                                 const ProgramRange *ranges, size_t range_count, Err *e);
+MUST_USE int virtual_service_set_program(Virtual *v, uint32_t service, const PolicyProgram *program,
+                                         const ProgramRange *ranges, size_t range_count, Err *e);
 // From now on so many; added ones after start_delay_ns; those taken away end what they serve. Not
 // from or to 0.
 void virtual_set_servers(Virtual *v, uint32_t service, uint32_t servers);

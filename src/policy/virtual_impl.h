@@ -143,13 +143,13 @@ typedef struct User {
     uint32_t client;
 } User;
 
-typedef enum LaterKind { LATER_TICK, LATER_FAULTS, LATER_SERVERS } LaterKind;
+typedef enum LaterKind { LATER_TICK, LATER_FAULTS, LATER_SERVERS, LATER_PROGRAM } LaterKind;
 
 typedef struct Later {
     LaterKind kind;
     int32_t next_free;
-    uint32_t service;
-    uint32_t count; // servers
+    uint32_t service; // LATER_PROGRAM: an edge, or GATE | service
+    uint32_t count;   // servers
     uint64_t id;
     VirtualFaults faults;
 } Later;
