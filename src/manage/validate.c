@@ -12,20 +12,30 @@
 enum {
     KEEP_DEFAULT = 24,
     REPLICATIONS_DEFAULT = 5,
+    GLANCE_REPLICATIONS = 2,
+    FULL_LOOKS = 6, // at least, by all replications
 };
 #define HORIZON_DEFAULT_NS (240 * NS_PER_S)
+#define GLANCE_HORIZON     0.4
+// Of the budget, until when each stage may begin something new. What is left is the next one's: an
+// answer that nobody could check for a spike is none.
+#define FORMULA_SHARE    0.15
+#define GLANCE_SHARE     0.35
+#define SIMULATION_SHARE 0.6
 
 static const char *const STAGE_NAMES[VALIDATE_STAGES] = {"range", "bounds", "formula", "simulation",
                                                          "stability"};
 
 // ---- the budget
 
-bool funnel_over(Funnel *f)
+bool funnel_used(Funnel *f, double share)
 {
-    if (!f->over && f->ask->budget_ns > 0) {
-        f->over = clock_now(clock_real()) - f->started_ns > f->ask->budget_ns;
+    if (f->ask->budget_ns <= 0) {
+        return f->over;
     }
-    return f->over;
+    double used = (double)(clock_now(clock_real()) - f->started_ns);
+    f->over = f->over || used > (double)f->ask->budget_ns;
+    return f->over || used > share * (double)f->ask->budget_ns;
 }
 
 static size_t open_count(const Funnel *f)
@@ -124,7 +134,7 @@ static void look_formula(Funnel *f)
     }
     formula_baseline(f, formula);
     size_t looked = 0;
-    for (size_t i = 0; i < f->count && !funnel_over(f); i++) {
+    for (size_t i = 0; i < f->count && !funnel_used(f, FORMULA_SHARE); i++) {
         Candidate *c = &f->candidates[i];
         if (c->open) {
             Outcome *o = outcome_create(f->arena, f->view);
@@ -153,14 +163,15 @@ static void look_formula(Funnel *f)
 
 // ---- simulation
 
-Outcome *funnel_simulate(Funnel *f, const System *sys)
+Outcome *funnel_simulate(Funnel *f, const System *sys, uint32_t replications, double horizon)
 {
     SimResult *result = NULL;
+    int64_t horizon_ns = (int64_t)(horizon * (double)f->ask->horizon_ns);
     SimOptions options = {
         .seed = f->ask->seed,
-        .horizon_ns = f->ask->horizon_ns,
-        .warmup_ns = f->ask->horizon_ns / 4,
-        .replications = f->ask->replications,
+        .horizon_ns = horizon_ns,
+        .warmup_ns = horizon_ns / 4,
+        .replications = replications,
         .confidence = f->ask->confidence,
         .threads = f->ask->threads,
         .settle = true,
@@ -168,26 +179,60 @@ Outcome *funnel_simulate(Funnel *f, const System *sys)
     return sim_run(f->arena, sys, &options, &result, NULL) == 0 ? result->outcome : NULL;
 }
 
+static bool simulate(Funnel *f, Candidate *c, uint32_t replications, double horizon)
+{
+    Outcome *o = funnel_simulate(f, c->sys, replications, horizon);
+    if (o == NULL) {
+        funnel_reject(f, c, VERDICT_BUDGET, "it cannot be simulated");
+        return false;
+    }
+    funnel_judge(f, c, o);
+    return true;
+}
+
+// A short look at each, all with the same luck; the better third goes on.
+static void look_shortly(Funnel *f)
+{
+    size_t seen = 0, keep = f->ask->keep / 3 > FULL_LOOKS ? f->ask->keep / 3 : FULL_LOOKS;
+    if (open_count(f) <= keep) {
+        return;
+    }
+    for (size_t i = 0; i < f->count; i++) {
+        Candidate *c = &f->candidates[i];
+        c->glanced = c->open && !funnel_used(f, GLANCE_SHARE) &&
+                     simulate(f, c, GLANCE_REPLICATIONS, GLANCE_HORIZON);
+        seen += c->glanced;
+    }
+    qsort(f->candidates, f->count, sizeof *f->candidates, candidate_compare);
+    size_t kept = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        Candidate *c = &f->candidates[i];
+        if (!c->open || c->verdict.index < f->ask->always) {
+            continue;
+        }
+        f->cut = f->cut || !c->glanced;
+        if (!c->glanced || kept++ >= keep) {
+            funnel_reject(f, c, VERDICT_OUTRUN, "%zu others promise more", keep);
+        }
+    }
+}
+
 static void look_simulation(Funnel *f)
 {
-    f->baseline = funnel_simulate(f, f->view);
+    f->baseline = funnel_simulate(f, f->view, f->ask->replications, 1);
     if (f->baseline == NULL) {
         f->over = true;
         return;
     }
     f->baseline_gap = funnel_gap(f, f->baseline);
-    for (size_t i = 0; i < f->count && !funnel_over(f); i++) {
+    look_shortly(f);
+    for (size_t i = 0; i < f->count; i++) {
         Candidate *c = &f->candidates[i];
-        if (!c->open) {
-            continue;
+        bool always = c->verdict.index < f->ask->always;
+        if (c->open && (always || !funnel_used(f, SIMULATION_SHARE))) {
+            c->simulated = simulate(f, c, f->ask->replications, 1);
         }
-        Outcome *o = funnel_simulate(f, c->sys);
-        if (o == NULL) {
-            funnel_reject(f, c, VERDICT_BUDGET, "it cannot be simulated");
-            continue;
-        }
-        funnel_judge(f, c, o);
-        c->simulated = true;
+        f->cut = f->cut || (c->open && !c->simulated);
     }
     qsort(f->candidates, f->count, sizeof *f->candidates, candidate_compare);
     for (size_t i = 0; i < f->count; i++) {
@@ -216,7 +261,7 @@ static void stage(Funnel *f, Validation *v, int index, void (*look)(Funnel *f))
     int64_t began = clock_now(clock_real());
     s->name = STAGE_NAMES[index];
     s->looked_at = open_count(f);
-    if (s->looked_at > 0 && !funnel_over(f)) {
+    if (s->looked_at > 0 && !funnel_used(f, 1)) {
         look(f);
     }
     s->let_through = open_count(f);
@@ -248,7 +293,7 @@ static void collect(Funnel *f, Validation *v)
     }
     v->baseline = f->baseline;
     v->baseline_gap = f->baseline_gap;
-    v->complete = !f->over;
+    v->complete = !f->over && !f->cut;
     v->took_ns = clock_now(clock_real()) - f->started_ns;
 }
 

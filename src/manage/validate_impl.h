@@ -12,7 +12,7 @@ typedef struct Candidate {
     System *sys; // the view after it
     Verdict verdict;
     bool open; // still in the funnel
-    bool simulated;
+    bool glanced, simulated;
     double rank; // smaller is better, among those with the same gap
 } Candidate;
 
@@ -27,6 +27,7 @@ typedef struct Funnel {
     ObjectiveGap baseline_gap;
     int64_t started_ns;
     bool over; // the budget is
+    bool cut;  // something was left out for it
 } Funnel;
 
 // The gap to the objectives that count.
@@ -36,10 +37,11 @@ void funnel_judge(Funnel *f, Candidate *c, Outcome *outcome);
 // Rejects; `format` is one sentence.
 void funnel_reject(Funnel *f, Candidate *c, VerdictReason reason, const char *format, ...)
     PRINTF_LIKE(4, 5);
-// Is the budget over?
-bool funnel_over(Funnel *f);
-// The candidate's Outcome by simulation, in steady state; NULL where it cannot be had.
-Outcome *funnel_simulate(Funnel *f, const System *sys);
+// Is so much of the budget used up (1: all of it)?
+bool funnel_used(Funnel *f, double share);
+// The candidate's Outcome by simulation, in steady state, from so many replications over so much of
+// the horizon; NULL where it cannot be had.
+Outcome *funnel_simulate(Funnel *f, const System *sys, uint32_t replications, double horizon);
 // The stages at both ends (validate_stage.c).
 void funnel_bounds(Funnel *f);
 void funnel_stability(Funnel *f);

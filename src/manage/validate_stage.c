@@ -116,7 +116,7 @@ static bool amend(Funnel *f, Candidate *c, const Stability *was)
     if (!f->ask->may_amend || !add_cancellation(f, &with)) {
         return false;
     }
-    Outcome *outcome = funnel_simulate(f, with.sys);
+    Outcome *outcome = funnel_simulate(f, with.sys, f->ask->replications, 1);
     if (outcome == NULL) {
         return false;
     }
@@ -183,7 +183,7 @@ static void look(Funnel *f, Candidate *c)
 void funnel_stability(Funnel *f)
 {
     size_t looks = 0, sound = 0;
-    for (size_t i = 0; i < f->count && !funnel_over(f); i++) {
+    for (size_t i = 0; i < f->count && !funnel_used(f, 1); i++) {
         Candidate *c = &f->candidates[i];
         bool always = c->verdict.index < f->ask->always;
         if (!c->open || !c->simulated) {
