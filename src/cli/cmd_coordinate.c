@@ -16,7 +16,8 @@
 #include "os/file.h"
 #include "os/signal.h"
 
-enum { CHANGES_MAX = PLAN_CHANGES_MAX, HISTORY_MAX = 1000 };
+enum { HISTORY_MAX = 1000 };
+#define WAIT_NS (200 * NS_PER_MS)
 
 #define SYSTEM_POSITIONAL                                                                          \
     {                                                                                              \
@@ -106,8 +107,15 @@ static int coordinate(Run *r, const OptionSet *set, const System *sys, Err *e)
         .hooks = {.context = r, .event = on_event, .window = on_window},
     };
     rc = coordinator_create(r->plant, &options, &r->coordinator, e);
+    bool live = option_flag(set, "live");
     for (bool more = true; rc == 0 && more && !is_stopped(r);) {
-        rc = coordinator_step(r->coordinator, &more, e);
+        if (!live && coordinator_state(r->coordinator) == CASE_WAITING) {
+            // A simulated world has all the time that a person takes.
+            (void)loop_tick(r->loop, WAIT_NS);
+            coordinator_poll(r->coordinator);
+        } else {
+            rc = coordinator_step(r->coordinator, &more, e);
+        }
     }
     return rc == ERR_CANCELLED ? 0 : rc;
 }

@@ -527,6 +527,12 @@ void coordinator_trouble(Coordinator *c, const PartyTrouble *trouble)
     }
 }
 
+void coordinator_poll(Coordinator *c)
+{
+    hear_person(c);
+    settle(c);
+}
+
 int coordinator_approve(Coordinator *c, Slice proposal, bool yes, Err *e)
 {
     for (size_t i = 0; i < c->manager_count; i++) {

@@ -148,6 +148,9 @@ MUST_USE int coordinator_objective(Coordinator *c, const SystemObjective *object
 MUST_USE int coordinator_leave(Coordinator *c, Slice party, Err *e);
 MUST_USE int coordinator_join(Coordinator *c, Slice party, Err *e);
 void coordinator_trouble(Coordinator *c, const PartyTrouble *trouble);
+// Hears what a person said in the ledger without letting the plant go on: for a simulated plant
+// that waits (CASE_WAITING) for as long as the person takes.
+void coordinator_poll(Coordinator *c);
 // A person's word about the proposal that waits, or about one that was applied.
 MUST_USE int coordinator_approve(Coordinator *c, Slice proposal, bool yes, Err *e);
 MUST_USE int coordinator_roll_back(Coordinator *c, Slice why, Err *e);

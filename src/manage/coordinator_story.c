@@ -287,8 +287,9 @@ bool record_approved(Coordinator *c, Arena *arena, Plan *ret_plan, char ret_id[P
             doc_parse(arena, items[i].content_json, NULL, &doc, NULL) != 0) {
             continue;
         }
-        Err e = {0};
-        if (plan_read(arena, c->published, doc_get(doc, SLICE("plan")), ret_plan, &e) == 0) {
+        const Doc *plan = doc_get(doc, SLICE("plan"));
+        Err e = {.text = "it holds no plan"};
+        if (plan != NULL && plan_read(arena, c->published, plan, ret_plan, &e) == 0) {
             ret_plan->title = items[i].title;
             ret_plan->reason = items[i].reason;
             ret_plan->planner = SLICE("person");
