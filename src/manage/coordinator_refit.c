@@ -138,7 +138,8 @@ void coordinator_check_drift(Coordinator *c, const PlantWindow *window)
             continue;
         }
         c->drift[i].confidence = 0.95;
-        bool inside = !detect_contradicts(&one, c->expected, window, 0.95, &v);
+        DetectGuard guard = {.confidence = 0.95, .strict = true};
+        bool inside = !detect_contradicts(&one, c->expected, window, &guard, &v);
         contradicted = drift_seen(&c->drift[i], inside) || contradicted;
     }
     if (contradicted) {

@@ -289,9 +289,7 @@ bool drift_seen(DriftWatch *watch, bool inside)
 
 // ---- the guard
 
-// Bad requests that the promise allows at the most. A promise that is worse than the objective (an
-// amendment on the way to it) is held to itself, a better one to itself, too: what was promised is
-// what the leases were given for.
+// More bad requests than chance explains, were `promised_bad` the share of them?
 static bool worse(Counts c, double promised_bad, double confidence)
 {
     if (c.all <= 0 || !(promised_bad >= 0)) {
@@ -301,29 +299,40 @@ static bool worse(Counts c, double promised_bad, double confidence)
     return p < 1 && c.bad > p * c.all && rate_test(c.bad, c.all, p, TEST_GREATER) < 1 - confidence;
 }
 
-bool detect_contradicts(const System *sys, const Outcome *promised, const PlantWindow *window,
-                        double confidence, Violation *ret_violation)
+// A quantile that is later than predicted but in time for the promise is the models' concern.
+static double later_of(Estimate predicted, int64_t promised_ns, bool strict)
+{
+    double promised = (double)promised_ns / 1e9;
+    return strict || predicted.high > promised ? predicted.high : promised;
+}
+
+bool detect_contradicts(const System *sys, const Outcome *predicted, const PlantWindow *window,
+                        const DetectGuard *guard, Violation *ret_violation)
 {
     for (uint32_t i = 0; i < sys->objective_count; i++) {
         const SystemObjective *o = &sys->objectives[i];
-        const ClientOutcome *p = &promised->clients[o->client];
+        const ClientOutcome *p = &predicted->clients[o->client];
         const PlantClient *client = &window->clients[o->client];
+        double good = guard->strict ? p->goodput.low : fmin(p->goodput.low, o->goodput);
+        double errors = guard->strict ? p->errors.high : fmax(p->errors.high, o->errors);
+        double p50 = later_of(p->p50, o->p50_ns, guard->strict);
+        double p99 = later_of(p->p99, o->p99_ns, guard->strict);
         struct {
             Measure measure;
             bool asked;
             double bad, limit;
             int64_t slow_ns;
         } tests[] = {
-            {MEASURE_GOODPUT, o->goodput > 0, 1 - p->goodput.low, p->goodput.low, 0},
-            {MEASURE_ERRORS, o->errors > 0, p->errors.high, p->errors.high, 0},
-            {MEASURE_P50, o->p50_ns > 0 && isfinite(p->p50.high), 0.5, p->p50.high,
-             isfinite(p->p50.high) ? (int64_t)(p->p50.high * 1e9) : 0},
-            {MEASURE_P99, o->p99_ns > 0 && isfinite(p->p99.high), 0.01, p->p99.high,
-             isfinite(p->p99.high) ? (int64_t)(p->p99.high * 1e9) : 0},
+            {MEASURE_GOODPUT, o->goodput > 0, 1 - good, good, 0},
+            {MEASURE_ERRORS, o->errors > 0, errors, errors, 0},
+            {MEASURE_P50, o->p50_ns > 0 && isfinite(p50), 0.5, p50,
+             isfinite(p50) ? (int64_t)(p50 * 1e9) : 0},
+            {MEASURE_P99, o->p99_ns > 0 && isfinite(p99), 0.01, p99,
+             isfinite(p99) ? (int64_t)(p99 * 1e9) : 0},
         };
         for (size_t t = 0; t < COUNT_OF(tests); t++) {
             Counts c = counts_of(tests[t].measure, tests[t].slow_ns, client);
-            if (!tests[t].asked || !worse(c, tests[t].bad, confidence)) {
+            if (!tests[t].asked || !worse(c, tests[t].bad, guard->confidence)) {
                 continue;
             }
             double share = c.bad / c.all, value = share;

@@ -103,9 +103,14 @@ bool drift_seen(DriftWatch *watch, bool inside);
 
 // ---- the guard: does one window contradict what was promised?
 
-// Is the window worse than `promised` (an Outcome whose intervals are meant) for any of the
-// System's objectives, beyond what chance explains at `confidence`? *ret_violation: where.
-bool detect_contradicts(const System *sys, const Outcome *promised, const PlantWindow *window,
-                        double confidence, Violation *ret_violation);
+typedef struct DetectGuard {
+    double confidence; // that it is not chance
+    bool strict;       // any miss of the prediction counts; else only those that break the promise
+} DetectGuard;
+
+// Is the window worse than `predicted` (the unfavourable ends of its intervals) for any of the
+// System's objectives? *ret_violation: where, and by how much.
+bool detect_contradicts(const System *sys, const Outcome *predicted, const PlantWindow *window,
+                        const DetectGuard *guard, Violation *ret_violation);
 
 #endif

@@ -214,7 +214,8 @@ static void test_guard(void **state)
         promised->clients[1].goodput = (Estimate){1, 0.99, 1};
         PlantWindow w = window_of(&t, 100, ROWS[i].bad);
         Violation v = {0};
-        assert_int_equal(detect_contradicts(sys, promised, &w, 0.9999, &v), ROWS[i].contradicts);
+        DetectGuard guard = {.confidence = 0.9999};
+        assert_int_equal(detect_contradicts(sys, promised, &w, &guard, &v), ROWS[i].contradicts);
         if (ROWS[i].contradicts) {
             assert_int_equal(v.client, 0);
         }

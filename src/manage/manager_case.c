@@ -725,9 +725,17 @@ static void tell_window(Manager *m, const PlantWindow *window, const char *what)
                                   .observed = seen->p99});
 }
 
+// Who was served before it was applied had waited less than who comes next out of the same queue:
+// until what was there is worked off, worse than before says nothing about the change.
+static bool backlog_is_gone(const Manager *m)
+{
+    return m->current.watched * m->c->window_ns > m->current.backlog_ns;
+}
+
 static bool contradicts(Manager *m, const PlantWindow *window, Violation *ret_violation)
 {
-    return detect_contradicts(m->c->plant->sys, m->current.predicted, window, GUARD_CONFIDENCE,
+    DetectGuard guard = {.confidence = GUARD_CONFIDENCE};
+    return detect_contradicts(m->c->plant->sys, m->current.predicted, window, &guard,
                               ret_violation);
 }
 
@@ -781,7 +789,7 @@ void case_window(Manager *m, const PlantWindow *window)
     k->settled = k->settled || promised;
     if (!promised && k->settled) {
         take_back(m, window, &v, "predicted was");
-    } else if (!promised && worse_than_before(m, window, &worse)) {
+    } else if (!promised && backlog_is_gone(m) && worse_than_before(m, window, &worse)) {
         take_back(m, window, &worse, "before it was");
     } else if (!promised && k->watched > settle_windows(m)) {
         take_back(m, window, &v, "by now it was to be");
