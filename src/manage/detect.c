@@ -303,6 +303,9 @@ static bool worse(Counts c, double promised_bad, double confidence)
 static double later_of(Estimate predicted, int64_t promised_ns, bool strict)
 {
     double promised = (double)promised_ns / 1e9;
+    if (isnan(predicted.high)) {
+        return NAN; // nothing was said of it
+    }
     return strict || predicted.high > promised ? predicted.high : promised;
 }
 
