@@ -198,6 +198,7 @@ int coordinator_create(Plant *plant, const CoordinatorOptions *options,
         coordinator_destroy(c);
         return rc;
     }
+    coordinator_publish(c);
     *ret_coordinator = c;
     return 0;
 }
@@ -500,18 +501,6 @@ int coordinator_join(Coordinator *c, Slice party, Err *e)
     return rc;
 }
 
-// `factor` times as long; as quantiles, which any distribution has.
-static Dist scaled(Arena *arena, const Dist *dist, double factor)
-{
-    enum { POINTS = 257 };
-    double *points = ARENA_ARRAY(arena, double, POINTS);
-    for (int i = 0; i < POINTS; i++) {
-        double p = fmin((double)i / (POINTS - 1), 0.9999);
-        points[i] = factor * dist_quantile(dist, p);
-    }
-    return dist_empirical(points, POINTS);
-}
-
 void coordinator_trouble(Coordinator *c, const PartyTrouble *trouble)
 {
     Manager *m = coordinator_find(c, trouble->party);
@@ -520,10 +509,8 @@ void coordinator_trouble(Coordinator *c, const PartyTrouble *trouble)
     }
     m->trouble = *trouble;
     m->trouble.party = m->name;
-    if (trouble->fault == PARTY_LIES && !(m->index & SYSTEM_FROM_CLIENT)) {
-        // What it publishes of itself is what everybody plans with.
-        Dist *service = &c->published->agents[m->index].service;
-        *service = scaled(c->arena, service, trouble->factor);
+    if (trouble->fault == PARTY_LIES) {
+        coordinator_publish(c);
     }
 }
 

@@ -85,6 +85,10 @@ void coordinator_think(Coordinator *c);
 // Another case waits until this one is decided: two changes at once could not be told apart.
 bool coordinator_busy(const Coordinator *c);
 
+// ---- what is known (coordinator_publish.c)
+// From the agents' interfaces into `published`.
+void coordinator_publish(Coordinator *c);
+
 // ---- models that no longer fit (coordinator_refit.c)
 void coordinator_check_structure(Coordinator *c, const PlantWindow *window);
 void coordinator_check_drift(Coordinator *c, const PlantWindow *window);
