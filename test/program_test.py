@@ -638,6 +638,104 @@ def case_two_processes(w):
     w.run("ledger", "verify")
 
 
+# ---- coordination
+
+
+PIPELINE = """
+version = 1
+name = "pipeline"
+agents.b.calls = [{to = ["c", "d"], join = "all"}]
+agents.c.service = {dist = "mixture", parts = [
+  {weight = 0.92, dist = "lognormal", mean = "150ms", sigma = 0.4},
+  {weight = 0.08, dist = "pareto", alpha = 1.5, min = "2s", cap = "60s"}]}
+agents.d = {servers = 6, service = {dist = "lognormal", mean = "900ms", sigma = 0.25}, range = {"servers" = [6, 12]}}
+clients.tasks = {to = "b", rate = 5.0}
+objectives.tasks = {within = "8s", goodput = 0.97, window = "10s"}
+[[edges]]
+from = "tasks"
+to = "b"
+policy = {timeout = {attempt = "1s"}, retry = {attempts = 4, backoff = "0s", budget = 0.0}, cancel = {propagate = false}}
+range = {"timeout.attempt" = ["200ms", "30s"], "retry.attempts" = [1, 4], "cancel.propagate" = [0, 1]}
+[[edges]]
+from = "b"
+to = "c"
+policy = {retry = {backoff = "0s", budget = 0.0}}
+range = {"timeout.attempt" = ["100ms", "30s"], "retry.attempts" = [1, 4]}
+[[edges]]
+from = "b"
+to = "d"
+policy = {cancel = {propagate = false}}
+range = {"timeout.attempt" = ["500ms", "30s"], "retry.attempts" = [1, 4], "cancel.propagate" = [0, 1]}
+"""
+
+
+def case_coordinate(w):
+    system = w.write("pipeline.toml", PIPELINE)
+    story = w.json("coordinate", "run", system, "--duration", "300s", "--report", w.path("s.html"))
+    assert story["kept"] >= 1, story["events"]
+    before, after = (story["clients"]["tasks"][when]["goodput"][0] for when in ("before", "after"))
+    assert before < 0.9 and after > 0.95, (before, after)
+    has(open(w.path("s.html"), encoding="utf-8").read(), "<svg")
+    proposals = w.json("coordinate", "history", "--system", "pipeline")
+    kept = [p for p in proposals if p["state"] == "kept"]
+    assert kept, proposals
+    told = w.run("coordinate", "history", kept[0]["id"]).out
+    has(told, "predicted tasks.p99")
+    has(told, "observed tasks.p99")
+    w.run("ledger", "verify")
+
+
+def waiting(w):
+    """The id of the newest proposal that waits for a person."""
+    deadline = time.monotonic() + COMMAND_SECONDS
+    while time.monotonic() < deadline:
+        for proposal in w.json("coordinate", "history", "--system", "asked"):
+            if proposal["state"] == "validated":
+                return proposal["id"]
+        time.sleep(0.1)
+    raise AssertionError("no proposal waits")
+
+
+def case_coordinate_asks(w):
+    system = w.write("asked.toml", PIPELINE.replace('"pipeline"', '"asked"'))
+    run = w.start("coordinate", "run", system, "--mode", "ask", "--duration", "300s")
+    try:
+        has(w.run("coordinate", "accept", waiting(w), "--reason", "go on").out, "approved")
+        _, err = run.communicate(timeout=COMMAND_SECONDS)
+        has(err, "approved by a person")
+        assert run.returncode in (0, 99), err
+    finally:
+        run.kill()
+        run.wait()
+    run = w.start("coordinate", "run", system, "--mode", "ask", "--duration", "300s")
+    try:
+        has(w.run("coordinate", "reject", waiting(w)).out, "rejected")
+        waiting_again = w.start("coordinate", "history")
+        waiting_again.communicate(timeout=COMMAND_SECONDS)
+        run.send_signal(signal.SIGINT)  # whether it waits for the next plan or not
+        _, err = run.communicate(timeout=COMMAND_SECONDS)
+        has(err, "refused by a person")
+        assert run.returncode in (0, 99, 114), err
+    finally:
+        run.kill()
+        run.wait()
+    w.run("coordinate", "accept", "no-such-proposal", code=1)
+
+
+def case_coordinate_bad_input(w):
+    system = w.write("pipeline.toml", PIPELINE)
+    has(w.run("coordinate", "propose", system, "d.servers=99", code=99).out, "rejected")
+    has(w.run("coordinate", "propose", system, "d.server=9", code=(1, 2, 104)).err, "servers")
+    has(w.run("coordinate", "propose", system, "d.servers=7", "--dry-run", code=(0, 99)).out, "tasks")
+    circle = w.write("circle.toml", PIPELINE + """
+[[agents.d.calls]]
+to = ["b"]
+""")
+    has(w.run("coordinate", "run", circle, code=(1, 104)).err, "circle")
+    w.run("coordinate", "run", w.path("none.toml"), code=(1, 104))
+    has(w.run("coordinate", "run", system, "--mode", "maybe", code=2).err, "advise")
+
+
 CASES = [(name[5:], case) for name, case in list(globals().items()) if name.startswith("case_")]
 
 
