@@ -6,7 +6,7 @@
 // A step that the drift monitor drops something on by mistake: about once in 500 outcomes at most.
 #define DRIFT_DELTA 0.002
 
-const char *const LEARNED_KIND_NAMES[LEARNED_KINDS] = {"auto", "gp", "trees"};
+const char *const LEARNED_KIND_NAMES[LEARNED_KINDS] = {"auto", "gp", "trees", "base"};
 
 void learned_model_destroy(LearnedModel *o)
 {
@@ -129,7 +129,7 @@ void learned_ask(const Gp *gp, const Trees *trees, const double *features, doubl
         gp_predict(gp, features, ret_mean, &variance);
         *ret_scale = sqrt(fmax(variance + gp_noise(gp), 1e-24));
     } else {
-        *ret_mean = trees_predict(trees, features);
+        *ret_mean = trees ? trees_predict(trees, features) : 0;
         *ret_scale = 1;
     }
 }

@@ -7,7 +7,8 @@
 // - the *residual* of a base prediction, when one is given: a hybrid, which needs far fewer rows,
 //   because the formula brings the shape and only its error is learned;
 // with a Gaussian process (few rows, smooth, knows where it is unsure) or with trees (many rows,
-// steps). AUTO takes the one whose cross-validated error is smaller.
+// steps). AUTO takes the one whose cross-validated error is smaller, or leaves a base as it is
+// where neither makes it better: then what was learned is how wrong the base is.
 //
 //     LearnedOptions o = {.kind = LEARNED_AUTO, .seed = 1, .base = formula, .base_ctx = system};
 //     rc = learned_fit(dataset, &o, &model, e);
@@ -45,8 +46,14 @@ enum {
     LEARNED_SOURCES_MAX = 64, // that the model names; further ones are counted
 };
 
-typedef enum LearnedKind { LEARNED_AUTO, LEARNED_GP, LEARNED_TREES, LEARNED_KINDS } LearnedKind;
-extern const char *const LEARNED_KIND_NAMES[LEARNED_KINDS]; // "auto", "gp", "trees"
+typedef enum LearnedKind {
+    LEARNED_AUTO,
+    LEARNED_GP,
+    LEARNED_TREES,
+    LEARNED_BASE, // the base alone, with an interval
+    LEARNED_KINDS
+} LearnedKind;
+extern const char *const LEARNED_KIND_NAMES[LEARNED_KINDS]; // "auto", "gp", "trees", "base"
 
 typedef struct Learned Learned;
 

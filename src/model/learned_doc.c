@@ -53,8 +53,10 @@ static void write_output(const LearnedModel *o, JsonWriter *w)
     json_key(w, SLICE("model"));
     if (o->gp) {
         gp_write(o->gp, w);
-    } else {
+    } else if (o->trees) {
         trees_write(o->trees, w);
+    } else {
+        json_null(w);
     }
     json_field_string(w, "name", o->column.name);
     json_key(w, SLICE("report"));
@@ -271,23 +273,23 @@ static int read_report(const Learned *m, LearnedModel *o, const Doc *output, Err
 // The model itself must want as many inputs as there are.
 static int read_model(const Learned *m, LearnedModel *o, const Doc *output, Err *e)
 {
-    const Doc *kind = NULL, *model = NULL;
+    const Doc *kind = NULL, *model = doc_get(output, SLICE("model"));
     size_t width = o->report.hybrid;
     for (size_t i = 0; i < m->input_count; i++) {
         width += m->inputs[i].used;
     }
     int rc = get(output, "kind", DOC_STRING, &kind, e);
-    if (rc == 0) {
-        rc = get(output, "model", DOC_OBJECT, &model, e);
+    for (int i = LEARNED_GP; rc == 0 && i < LEARNED_KINDS; i++) {
+        o->report.kind =
+            slice_eq_cstr(kind->text, LEARNED_KIND_NAMES[i]) ? (LearnedKind)i : o->report.kind;
     }
-    if (rc != 0) {
+    if (rc != 0 || (o->report.kind == LEARNED_BASE && o->report.hybrid)) {
         return rc;
     }
-    bool is_gp = slice_eq_cstr(kind->text, LEARNED_KIND_NAMES[LEARNED_GP]);
-    if (!is_gp && !slice_eq_cstr(kind->text, LEARNED_KIND_NAMES[LEARNED_TREES])) {
-        return doc_err(e, kind, "the kind of a model is gp or trees");
+    if (!model || (o->report.kind != LEARNED_GP && o->report.kind != LEARNED_TREES)) {
+        return doc_err(e, kind, "an output has a kind (gp, trees, or base with one) and a model");
     }
-    o->report.kind = is_gp ? LEARNED_GP : LEARNED_TREES;
+    bool is_gp = o->report.kind == LEARNED_GP;
     rc = is_gp ? gp_read(model, &o->gp, e) : trees_read(model, &o->trees, e);
     if (rc == 0 && (is_gp ? gp_inputs(o->gp) : trees_inputs(o->trees)) != width) {
         rc = doc_err(e, model, "the model has another number of inputs than change");

@@ -209,6 +209,9 @@ typedef struct Part {
 static int fit_one(Part *p, LearnedKind kind, const double *x, size_t n, size_t width,
                    const double *t, const GpOptions *gp, uint64_t seed, Err *e)
 {
+    if (kind == LEARNED_BASE) {
+        return 0;
+    }
     return kind == LEARNED_GP
                ? gp_fit(x, n, width, t, gp, &p->gp, e)
                : trees_fit(x, n, width, t, &(TreesOptions){.seed = seed}, &p->trees, e);
@@ -351,51 +354,84 @@ static int judge(Learned *m, LearnedModel *o, const Rows *r, size_t folds, Err *
 
 // ---- one output
 
-static double typical_miss(const Rows *r)
+// How far the intervals would reach at a row in the middle: what a kind is chosen by, because it is
+// what the user gets. It has the bulk in it and the tail, as far as the confidence goes, and not
+// the one row that nobody can predict.
+static double typical_reach(const Rows *r, double alpha)
 {
-    double *misses = mem_alloc(r->n * sizeof *misses);
+    double *scores = mem_alloc(2 * r->n * sizeof *scores), *scales = scores + r->n;
     for (size_t i = 0; i < r->n; i++) {
-        misses[i] = fabs(r->t[i] - r->mean[i]);
+        scores[i] = conformal_score(r->t[i], r->mean[i], r->scale[i]);
+        scales[i] = r->scale[i];
     }
-    double typical = median(misses, r->n);
-    free(misses);
-    return typical;
+    qsort(scores, r->n, sizeof *scores, compare_doubles);
+    double offset = conformal_offset(scores, r->n, alpha);
+    // With too few rows for the confidence every offset is infinite: the largest score, then.
+    double reach = (isfinite(offset) ? offset : scores[r->n - 1]) * median(scales, r->n);
+    free(scores);
+    return reach;
 }
 
-// Both kinds where both can, and the one that misses less.
-static int choose(LearnedModel *o, Rows *r, const LearnedOptions *options, size_t folds, Err *e)
+static bool can_be(LearnedKind kind, const LearnedModel *o, const Rows *r,
+                   const LearnedOptions *options)
 {
     size_t gp_rows = options->gp_rows_max > 0 ? options->gp_rows_max : GP_ROWS_DEFAULT;
+    switch (kind) {
+    case LEARNED_AUTO:
+    case LEARNED_KINDS: return false;
+    case LEARNED_GP: return r->n <= gp_rows && r->n <= GP_POINTS_MAX;
+    case LEARNED_TREES: return true;
+    case LEARNED_BASE: return o->report.hybrid;
+    }
+    return false;
+}
+
+// All kinds that can be, and the one that reaches least by cross-validation. One that fails (a
+// matrix that cannot be factored) is none of them.
+static int choose(LearnedModel *o, Rows *r, const LearnedOptions *options, size_t folds,
+                  double alpha, Err *e)
+{
     if (options->kind != LEARNED_AUTO) {
         return fit_kind(o, r, options->kind, folds, options->seed, e);
     }
-    int rc = fit_kind(o, r, LEARNED_TREES, folds, options->seed, e);
-    if (rc != 0 || r->n > gp_rows || r->n > GP_POINTS_MAX) {
-        return rc;
-    }
-    double by_trees = typical_miss(r);
-    Trees *trees = o->trees;
-    double *kept = mem_alloc(2 * r->n * sizeof *kept);
-    memcpy(kept, r->mean, r->n * sizeof *kept);
-    memcpy(kept + r->n, r->scale, r->n * sizeof *kept);
-    o->trees = NULL;
-    // Where the matrix cannot be factored the trees are what there is.
-    if (fit_kind(o, r, LEARNED_GP, folds, options->seed, NULL) == 0 && typical_miss(r) < by_trees) {
-        trees_destroy(trees);
-    } else {
-        gp_destroy(o->gp);
+    double least = INFINITY, *mean = mem_alloc(2 * r->n * sizeof *mean), *scale = mean + r->n;
+    Part best = {0};
+    LearnedKind best_kind = LEARNED_AUTO;
+    int rc = 0;
+    for (LearnedKind kind = LEARNED_GP; kind < LEARNED_KINDS; kind++) {
+        int failed =
+            can_be(kind, o, r, options) ? fit_kind(o, r, kind, folds, options->seed, e) : 1;
+        rc = failed < 0 ? failed : rc;
+        Part part = {o->gp, o->trees};
         o->gp = NULL;
-        o->trees = trees;
-        o->report.kind = LEARNED_TREES;
-        memcpy(r->mean, kept, r->n * sizeof *kept);
-        memcpy(r->scale, kept + r->n, r->n * sizeof *kept);
+        o->trees = NULL;
+        double reach = failed == 0 ? typical_reach(r, alpha) : (double)INFINITY;
+        if (reach < least) {
+            Part worse = best;
+            least = reach;
+            best = part;
+            part = worse;
+            best_kind = kind;
+            memcpy(mean, r->mean, r->n * sizeof *mean);
+            memcpy(scale, r->scale, r->n * sizeof *scale);
+        }
+        gp_destroy(part.gp);
+        trees_destroy(part.trees);
     }
-    free(kept);
-    return 0;
+    memcpy(r->mean, mean, r->n * sizeof *mean);
+    memcpy(r->scale, scale, r->n * sizeof *scale);
+    free(mean);
+    o->gp = best.gp;
+    o->trees = best.trees;
+    o->report.kind = best_kind;
+    return best_kind == LEARNED_AUTO ? rc : 0;
 }
 
-static const char *reason_to_leave_out(const Rows *r)
+static const char *reason_to_leave_out(const LearnedModel *o, const Rows *r, LearnedKind kind)
 {
+    if (kind == LEARNED_BASE && !o->report.hybrid) {
+        return "the base has no word on it";
+    }
     if (r->n < LEARNED_ROWS_MIN) {
         return "too few rows have it";
     }
@@ -422,14 +458,14 @@ static int fit_output(Learned *m, const Dataset *d, const size_t *places, size_t
     rows_make(&r, dataset_rows(d), width);
     gather(m, o, d, places, column, &r);
     size_t folds = options->folds > 0 ? options->folds : FOLDS_DEFAULT;
-    const char *left_out = reason_to_leave_out(&r);
+    const char *left_out = reason_to_leave_out(o, &r, options->kind);
     int rc = 0;
     if (left_out) {
         m->left_out[m->left_out_count++] =
             arena_printf(m->arena, "%.*s: %s (%zu rows)", SLICE_FMT(c->name), left_out, r.n);
     } else {
         deal_folds(&r, folds, options->seed);
-        rc = choose(o, &r, options, folds, e);
+        rc = choose(o, &r, options, folds, 1 - m->confidence, e);
         rc = rc == 0 ? judge(m, o, &r, folds, e) : rc;
     }
     if (left_out || rc != 0) {

@@ -19,7 +19,7 @@ typedef struct LearnedInput {
 typedef struct LearnedModel {
     Column column;
     LearnedReport report;
-    Gp *gp; // one of the two
+    Gp *gp; // one of the two, or neither: the base as it is
     Trees *trees;
     // Of the cross-validation, newest last, at most CONFORMAL_WINDOW_MAX: what the two below were
     // begun with, and what goes into the document.
@@ -59,7 +59,7 @@ double learned_base(const Learned *m, const LearnedModel *o, const double *value
 // To and from the scale that is learned on.
 double learned_to_scale(const LearnedModel *o, double value, double base);
 double learned_from_scale(const LearnedModel *o, double t, double base);
-// Mean and scale of the error, on that scale, by whichever of the two is there.
+// Mean and scale of the error, on that scale, by whichever of the two is there; 0 by neither.
 void learned_ask(const Gp *gp, const Trees *trees, const double *features, double *ret_mean,
                  double *ret_scale);
 // Begins intervals and watch with what the cross-validation gave. ERR_ARG for the confidence.
