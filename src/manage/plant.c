@@ -6,6 +6,9 @@
 #include "stat/quantile.h"
 #include "stat/rate.h"
 
+const PolicyShape PLANT_ROOM = {
+    .queue = 4096, .window = 256, .quantile = true, .autoscale = true, .program = true};
+
 int plant_wait(Plant *plant, int64_t at_ns, Err *e)
 {
     return plant->ops->wait(plant, at_ns, e);

@@ -23,6 +23,7 @@
 #define MANAGE_PLANT_H
 
 #include "model/outcome.h"
+#include "policy/block.h"
 #include "stat/hist.h"
 
 enum {
@@ -120,6 +121,10 @@ MUST_USE int plant_set(Plant *plant, const SystemChange *changes, size_t count, 
 MUST_USE int plant_set_program(Plant *plant, SystemPlace place, uint32_t index, Slice text, Err *e);
 MUST_USE int plant_topology(Plant *plant, Arena *arena, PlantTopology *ret_topology, Err *e);
 void plant_destroy(Plant *plant); // NULL is fine
+
+// For implementations: what every policy block of a plant has room for, so that what an agent or
+// edge began without can be turned on while it runs.
+extern const PolicyShape PLANT_ROOM;
 
 // For implementations: a window of the System's size with nothing in it, and its Outcome from the
 // counts: rates, shares with binomial intervals, quantiles with their order statistics.

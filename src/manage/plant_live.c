@@ -13,10 +13,6 @@ enum {
     STOP_DRAIN_MS = 200,
 };
 
-// What a policy of an agent or edge may be given later that it began without.
-static const PolicyShape ROOM = {
-    .queue = 4096, .window = 256, .quantile = true, .autoscale = true, .program = true};
-
 // Counts of an agent or edge since the beginning, to take windows from.
 typedef struct Seen {
     PolicyStats stats;
@@ -227,7 +223,7 @@ int plant_live_create(const System *sys, const PlantLiveOptions *options, Plant 
                             .seed = options->seed,
                             .trace_off = true,
                             .manual = options->manual,
-                            .policy_room = ROOM};
+                            .policy_room = PLANT_ROOM};
     rc = runner_create(&runner, &p->runner, e);
     rc = rc ? rc : register_agents(p, e);
     rc = rc ? rc : register_clients(p, e);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/units.h"
-#include "manage/plant_world.h"
+#include "model/sim_world.h"
 #include "model/system_program.h"
 
 enum {
@@ -361,11 +361,13 @@ int plant_virtual_create(const System *sys, const PlantVirtualOptions *options, 
     p->clients = ARENA_ARRAY(p->arena, ClientState, sys->client_count + 1);
     p->edges = ARENA_ARRAY(p->arena, EdgeState, sys->edge_count + 1);
     p->agents = ARENA_ARRAY(p->arena, VirtualServiceCounts, sys->agent_count + 1);
-    p->v = plant_world_create(
-        p->arena, p->plant.sys,
-        &(PlantWorldOptions){.seed = options->seed,
-                             .horizon_ns = options->horizon_ns,
-                             .hooks = {.context = p, .answered = on_answered, .tick = on_tick}});
+    p->v = sim_world(p->plant.sys, &(SimWorldOptions){
+                                       .seed = options->seed,
+                                       .until_ns = options->horizon_ns,
+                                       .room = PLANT_ROOM,
+                                       .movable = true,
+                                       .hooks = {p, on_answered, .tick = on_tick},
+                                   });
     clients_init(p);
     *ret_plant = &p->plant;
     return 0;

@@ -3,12 +3,8 @@
 #define MODEL_SIM_IMPL_H
 
 #include "model/sim.h"
+#include "policy/virtual.h"
 #include "stat/hist.h"
-
-// ---- sim_world.c: a System as a Virtual
-
-// Agents, edges and clients keep their numbers. The System must outlive the world.
-Virtual *sim_world(const System *sys, uint64_t seed, uint32_t open_max, const VirtualHooks *hooks);
 
 // ---- sim_control.c: the formula as control variate
 

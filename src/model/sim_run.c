@@ -1,6 +1,7 @@
 // One replication: a world is run window by window, its requests recorded as they are answered, and
 // its counters read where the measured time and its sections begin and end.
 #include "model/sim_impl.h"
+#include "model/sim_world.h"
 
 #include <math.h>
 
@@ -492,7 +493,9 @@ static void replication_init(Replication *r, const SimPlan *plan, SimSlot *slot)
     r->marks[0] = snapshot_new(r->arena, sys);
     r->marks[1] = snapshot_new(r->arena, sys);
     const VirtualHooks hooks = {.context = r, .answered = answered};
-    r->v = sim_world(sys, slot->run.luck, plan->o.open_max, &hooks);
+    r->v = sim_world(
+        sys,
+        &(SimWorldOptions){.seed = slot->run.luck, .open_max = plan->o.open_max, .hooks = hooks});
 }
 
 static void replication_done(Replication *r)

@@ -1,6 +1,7 @@
-#include "model/sim_impl.h"
+#include "model/sim_world.h"
 
-#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
 
 #include "model/system_program.h"
 
@@ -50,7 +51,7 @@ _Static_assert(sizeof(VirtualSpike) == sizeof(SystemSpike) &&
                    offsetof(VirtualSpike, for_ns) == offsetof(SystemSpike, for_ns),
                "spikes are lent as they are");
 
-static void add_client(Virtual *v, const SystemClient *c)
+static void add_client(Virtual *v, const SystemClient *c, int64_t until_ns)
 {
     (void)virtual_client(v, &(VirtualClient){
                                 .edge = c->edge,
@@ -60,6 +61,7 @@ static void add_client(Virtual *v, const SystemClient *c)
                                 .spike_count = c->spike_count,
                                 .users = c->users,
                                 .think = c->think,
+                                .until_ns = until_ns,
                                 .priority = c->priority,
                                 .deadline_ns = c->deadline_ns,
                             });
@@ -104,34 +106,44 @@ static void add_faults(Virtual *v, const System *sys)
     }
 }
 
-static PolicyShape shape_of(const ParamValue *policy, Slice program)
+static PolicyShape shape_of(const ParamValue *policy, Slice program, const PolicyShape *room)
 {
     PolicyShape shape = policy_shape(policy);
     shape.program = program.len > 0;
-    return shape;
+    return policy_shape_max(&shape, room);
 }
 
-Virtual *sim_world(const System *sys, uint64_t seed, uint32_t open_max, const VirtualHooks *hooks)
+static bool needs_block(const SystemAgent *a, bool movable)
 {
-    Virtual *v = virtual_create(&(VirtualOptions){
-        .seed = seed, .open_max = open_max, .hooks = hooks ? *hooks : (VirtualHooks){0}});
+    bool needed = a->has_policy || a->program.len > 0;
+    for (uint32_t i = 0; movable && i < a->range_count; i++) {
+        needed = needed || a->ranges[i].param != SYSTEM_PARAM_SERVERS;
+    }
+    return needed;
+}
+
+Virtual *sim_world(const System *sys, const SimWorldOptions *options)
+{
+    const SimWorldOptions *o = options;
+    Virtual *v = virtual_create(
+        &(VirtualOptions){.seed = o->seed, .open_max = o->open_max, .hooks = o->hooks});
     for (uint32_t i = 0; i < sys->agent_count; i++) {
         add_agent(v, &sys->agents[i]);
     }
     for (uint32_t i = 0; i < sys->edge_count; i++) {
-        PolicyShape shape = shape_of(sys->edges[i].policy, sys->edges[i].program);
+        PolicyShape shape = shape_of(sys->edges[i].policy, sys->edges[i].program, &o->room);
         (void)virtual_edge(v, &shape, sys->edges[i].policy, sys->edges[i].to);
     }
     for (uint32_t i = 0; i < sys->agent_count; i++) {
         const SystemAgent *a = &sys->agents[i];
-        if (a->has_policy || a->program.len > 0) {
-            PolicyShape shape = shape_of(a->policy, a->program);
+        if (needs_block(a, o->movable)) {
+            PolicyShape shape = shape_of(a->policy, a->program, &o->room);
             virtual_service_policy(v, i, &shape, a->policy);
         }
     }
     system_programs_start(sys, v);
     for (uint32_t i = 0; i < sys->client_count; i++) {
-        add_client(v, &sys->clients[i]);
+        add_client(v, &sys->clients[i], o->until_ns);
     }
     add_faults(v, sys);
     return v;
