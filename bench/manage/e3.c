@@ -1,0 +1,7 @@
+#include "experiment.h"
+
+int experiment_e3(Experiment *x, Err *e)
+{
+    (void)x;
+    return err_set(e, ERR_UNSUPPORTED, "not yet");
+}
