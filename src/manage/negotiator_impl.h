@@ -1,5 +1,5 @@
 // What the files of the negotiator share: negotiator.c (calls, actions, time), negotiator_deal.c
-// (the proposer's side), negotiator_grant.c (the owner's side).
+// (the proposer's side), negotiator_plan.c (its plans), negotiator_grant.c (the owner's side).
 #ifndef MANAGE_NEGOTIATOR_IMPL_H
 #define MANAGE_NEGOTIATOR_IMPL_H
 
@@ -136,6 +136,10 @@ void deal_free(Deal *d);
 void deal_receive(Negotiator *n, int64_t now_ns, Deal *d, Slice from, const Message *m);
 void deal_tick(Negotiator *n, int64_t now_ns, Deal *d);
 int64_t deal_due(const Deal *d);
+// NULL: it is no party of this round.
+Party *deal_party(Deal *d, Slice name);
+// Asks the parties of the plan.
+void deal_start_round(Negotiator *n, int64_t now_ns, Deal *d);
 // For the grant that it serves.
 void deal_commit(Negotiator *n, int64_t now_ns, Deal *d);
 void deal_keep(Negotiator *n, int64_t now_ns, Deal *d);
