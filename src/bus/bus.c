@@ -103,7 +103,7 @@ static void arm(Bus *bus)
 // One helping, then back to the loop, so that a busy bus does not starve its neighbours.
 static void serve(Bus *bus)
 {
-    Waker *waker = bus->ops->waker(bus);
+    Waker *waker = bus->waker;
     waker_awake(waker);
     (void)bus_poll(bus, 0);
     waker_announce_sleep(waker);
@@ -117,7 +117,7 @@ static void on_wake(LoopIo *io, unsigned events)
 {
     (void)events;
     Bus *bus = CONTAINER_OF(io, Bus, io);
-    waker_drain(bus->ops->waker(bus));
+    waker_drain(bus->waker);
     serve(bus);
 }
 
@@ -139,7 +139,8 @@ int bus_attach(Bus *bus, Loop *loop, Err *e)
     loop_io_init(&bus->io, on_wake);
     loop_timer_init(&bus->timer, on_time);
     loop_defer_init(&bus->more, on_more);
-    int rc = loop_io_add(loop, &bus->io, bus->ops->waker(bus)->fd, LOOP_READ, e);
+    int rc = bus->ops->waker(bus, &bus->waker, e);
+    rc = rc == 0 ? loop_io_add(loop, &bus->io, bus->waker->fd, LOOP_READ, e) : rc;
     if (rc == 0) {
         bus->loop = loop;
         loop_defer(loop, &bus->more); // what waits already

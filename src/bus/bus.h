@@ -102,7 +102,7 @@ size_t bus_poll(Bus *bus, size_t max);
 // When bus_poll has something to do by time alone; NEVER_NS.
 int64_t bus_next_due(const Bus *bus);
 // Lets the loop call bus_poll from now on, on the loop's thread, with the loop's clock expected to
-// be the connection's. bus_close detaches.
+// be the connection's. bus_close detaches. ERR_EXISTS when it is attached; ERR_IO.
 MUST_USE int bus_attach(Bus *bus, Loop *loop, Err *e);
 
 typedef struct BusStats {

@@ -265,6 +265,23 @@ static inline void contract_comes_again(Contract *c)
     buf_done(&h.text);
 }
 
+static inline void contract_again_is_bounded(Contract *c)
+{
+    Heard h = heard_create();
+    h.verdict = BUS_AGAIN;
+    BusSubscription *s;
+    assert_done(c, bus_subscribe(c->a, SLICE("s"), hear, &h, &s, &c->e));
+    for (int i = 0; i <= BUS_AGAIN_HELD_MAX; i++) {
+        assert_int_equal(bus_stats(c->a).dropped, 0);
+        assert_done(c, say(c, "s", "m"));
+        settle(c);
+        (void)bus_poll(c->a, 0);
+    }
+    assert_int_equal(bus_stats(c->a).dropped, 1);
+    assert_int_equal(bus_stats(c->a).again, BUS_AGAIN_HELD_MAX + 1);
+    buf_done(&h.text);
+}
+
 typedef struct Answer {
     int code;
     size_t calls;
@@ -416,17 +433,12 @@ typedef void ContractTest(Contract *c);
 static inline void run_contract(BusFactory factory, void *(*open)(void), void (*close)(void *))
 {
     static ContractTest *const TESTS[] = {
-        contract_delivers_by_subject,
-        contract_carries_every_field,
-        contract_makes_ids,
-        contract_keeps_order,
-        contract_is_bounded,
-        contract_comes_again,
-        contract_requests,
-        contract_request_limit,
-        contract_unsubscribes,
-        contract_refuses_nonsense,
-        contract_subscription_limit,
+        contract_delivers_by_subject, contract_carries_every_field,
+        contract_makes_ids,           contract_keeps_order,
+        contract_is_bounded,          contract_comes_again,
+        contract_again_is_bounded,    contract_requests,
+        contract_request_limit,       contract_unsubscribes,
+        contract_refuses_nonsense,    contract_subscription_limit,
     };
     for (size_t i = 0; i < COUNT_OF(TESTS); i++) {
         Contract c = {.factory = factory, .world = open()};

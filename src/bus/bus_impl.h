@@ -28,8 +28,10 @@ typedef struct BusOps {
     Envelope *(*next)(Bus *bus);
     size_t (*waiting)(const Bus *bus);
     int64_t (*next_due)(const Bus *bus); // for its own reasons; NEVER_NS
-    Waker *(*waker)(Bus *bus);           // notified when a message begins to wait
-    void (*close)(Bus *bus);             // frees the Bus
+    // A waker that is notified from now on when a message begins to wait. Only a loop needs one:
+    // those that are polled by hand cost no file descriptor.
+    int (*waker)(Bus *bus, Waker **ret_waker, Err *e);
+    void (*close)(Bus *bus); // frees the Bus
 } BusOps;
 
 struct BusSubscription {
@@ -77,6 +79,7 @@ struct Bus {
     bool dispatching, closing;
     BusStats stats;
     Loop *loop; // NULL while not attached
+    Waker *waker;
     LoopIo io;
     LoopTimer timer;
     LoopDefer more;

@@ -175,10 +175,10 @@ static int64_t faulty_next_due(const Bus *bus)
     return due;
 }
 
-static Waker *faulty_waker(Bus *bus)
+static int faulty_waker(Bus *bus, Waker **ret_waker, Err *e)
 {
     Bus *inner = faulty_of(bus)->inner;
-    return inner->ops->waker(inner);
+    return inner->ops->waker(inner, ret_waker, e);
 }
 
 static void faulty_close(Bus *bus)

@@ -156,12 +156,34 @@ static void test_cuts(void **state)
     buf_done(&hc.text);
 }
 
+static void test_held_messages_are_bounded(void **state)
+{
+    (void)state;
+    Err e;
+    World *w = open_world();
+    w->plan = (FaultPlan){.delay = 1, .delay_ns_max = 0};
+    Bus *a;
+    ManualClock clock;
+    clock_manual_init(&clock, 0, 0);
+    BusOptions o = {.name = SLICE("a"), .clock = &clock.clock};
+    assert_int_equal(connect_faulty(w, &o, &a, &e), 0);
+    for (int i = 0; i <= FAULT_HELD_MAX; i++) {
+        assert_int_equal(w->plan.lost, 0);
+        assert_int_equal(bus_publish(a, &(BusMessage){.subject = SLICE("s")}, &e), 0);
+    }
+    assert_int_equal(w->plan.lost, 1);
+    assert_int_equal(w->plan.delayed, FAULT_HELD_MAX);
+    bus_close(a);
+    close_world(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_contract),
         cmocka_unit_test(test_what_fails),
         cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_held_messages_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

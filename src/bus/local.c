@@ -11,6 +11,7 @@ typedef struct LocalBus {
     size_t queue_max;
     Mpsc *queue;     // of Envelope*
     Counter waiting; // in it: the Mpsc rounds its capacity up, and this is the limit promised
+    bool has_waker;  // under the hub's lock
     Waker waker;
     // The patterns as publishers of other threads see them; under the hub's lock.
     const BusSubscription *patterns[BUS_SUBSCRIPTIONS_MAX];
@@ -70,7 +71,9 @@ static bool offer(LocalBus *to, Envelope *envelope)
     Envelope *shared = envelope_ref(envelope);
     bool pushed = mpsc_push(to->queue, &shared);
     assert(pushed); // its capacity is not below queue_max
-    waker_notify(&to->waker);
+    if (to->has_waker) {
+        waker_notify(&to->waker);
+    }
     return true;
 }
 
@@ -143,9 +146,17 @@ static int64_t local_next_due(const Bus *bus)
     return NEVER_NS;
 }
 
-static Waker *local_waker(Bus *bus)
+static int local_waker(Bus *bus, Waker **ret_waker, Err *e)
 {
-    return &local_of(bus)->waker;
+    LocalBus *local = local_of(bus);
+    int rc = local->has_waker ? 0 : waker_init(&local->waker, e);
+    if (rc == 0) {
+        (void)pthread_mutex_lock(&local->hub->lock);
+        local->has_waker = true;
+        (void)pthread_mutex_unlock(&local->hub->lock);
+        *ret_waker = &local->waker;
+    }
+    return rc;
 }
 
 static void local_free(LocalBus *local)
@@ -154,7 +165,9 @@ static void local_free(LocalBus *local)
         envelope_unref(left);
     }
     bus_done(&local->base);
-    waker_done(&local->waker);
+    if (local->has_waker) {
+        waker_done(&local->waker);
+    }
     mpsc_destroy(local->queue);
     free(local);
 }
@@ -192,9 +205,6 @@ int local_connect(LocalHub *hub, const BusOptions *options, Bus **ret_bus, Err *
     local->queue_max = options->queue ? options->queue : BUS_QUEUE;
     counter_init(&local->waiting, 0);
     int rc = bus_init(&local->base, &LOCAL_OPS, options, e);
-    if (rc == 0) {
-        rc = waker_init(&local->waker, e);
-    }
     if (rc != 0) {
         free(local);
         return rc;

@@ -14,7 +14,7 @@ enum { LOCAL_CONNECTIONS_MAX = 4096 };
 
 LocalHub *local_hub_create(void);
 void local_hub_destroy(LocalHub *hub); // NULL is fine; no connection may be left
-// From any thread; the connection then belongs to the calling one. ERR_ARG, ERR_LIMIT, ERR_IO.
+// From any thread; the connection then belongs to the calling one. ERR_ARG, ERR_LIMIT.
 MUST_USE int local_connect(LocalHub *hub, const BusOptions *options, Bus **ret_bus, Err *e);
 
 #endif

@@ -41,6 +41,23 @@ static void test_names(void **state)
     local_hub_destroy(hub);
 }
 
+static void test_connections_are_bounded(void **state)
+{
+    (void)state;
+    Bus **buses = mem_zalloc((LOCAL_CONNECTIONS_MAX + 1) * sizeof *buses);
+    LocalHub *hub = local_hub_create();
+    BusOptions o = {.name = SLICE("one of many"), .queue = 1};
+    for (int i = 0; i <= LOCAL_CONNECTIONS_MAX; i++) {
+        int rc = local_connect(hub, &o, &buses[i], NULL);
+        assert_int_equal(rc, i < LOCAL_CONNECTIONS_MAX ? 0 : ERR_LIMIT);
+    }
+    for (int i = 0; i < LOCAL_CONNECTIONS_MAX; i++) {
+        bus_close(buses[i]);
+    }
+    local_hub_destroy(hub);
+    free(buses);
+}
+
 static void test_subjects(void **state)
 {
     (void)state;
@@ -191,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_contract),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_connections_are_bounded),
         cmocka_unit_test(test_subjects),
         cmocka_unit_test(test_threads_through_a_loop),
         cmocka_unit_test(test_time_through_a_loop),

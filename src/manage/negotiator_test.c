@@ -636,6 +636,64 @@ static void test_owners_refuse(void **state)
     world_destroy(w);
 }
 
+// Sends to x1 as x0, and returns the type of the answer; MESSAGE_TYPES: none.
+static MessageType tell(World *w, const Message *m, uint64_t *ret_token)
+{
+    Agent *owner = &w->agents[1];
+    MessageType answer = MESSAGE_TYPES;
+    NegotiatorAction act;
+    negotiator_receive(owner->n, w->now_ns, X0, m);
+    while (negotiator_next_action(owner->n, &act)) {
+        if (act.kind == ACTION_SEND) {
+            answer = act.message->type;
+            *ret_token = act.message->token;
+        } else {
+            run_action(owner, &act);
+        }
+    }
+    return answer;
+}
+
+// A proposer that renews for ever holds a place for hold_ns, not longer.
+static void test_nobody_holds_a_place_for_ever(void **state)
+{
+    (void)state;
+    World *w = calm(2);
+    w->options = (NegotiatorOptions){.lease_ns = 2 * NS_PER_S, .hold_ns = 10 * NS_PER_S};
+    world_start(w);
+    MessageChange change = {SLICE("x1.p"), SLICE("5")};
+    uint64_t token = 0;
+    Message m = {.type = MESSAGE_PROPOSE,
+                 .negotiation = SLICE("x0-1-1"),
+                 .root = SLICE("x0-1-1"),
+                 .round = 1,
+                 .for_ns = INT64_MAX,
+                 .changes = &change,
+                 .change_count = 1};
+    assert_int_equal(tell(w, &m, &token), MESSAGE_ACCEPT);
+    int64_t granted_ns = w->now_ns;
+    m.token = token;
+    m.type = MESSAGE_COMMIT;
+    assert_int_equal(tell(w, &m, &token), MESSAGE_APPLIED);
+    assert_values(w, 1, 5, 0);
+    m.type = MESSAGE_RENEW;
+    while (w->now_ns < granted_ns + 10 * NS_PER_S - NS_PER_MS) {
+        run_world(w, w->now_ns + NS_PER_S - NS_PER_MS / 10);
+        assert_int_equal(tell(w, &m, &token), MESSAGE_RENEWED);
+        assert_values(w, 1, 5, 0);
+    }
+    run_world(w, granted_ns + 10 * NS_PER_S);
+    assert_values(w, 1, 0, 0);
+    assert_int_equal(tell(w, &m, &token), MESSAGE_FAILED);
+    // One round more than any negotiation has makes no sense.
+    m.type = MESSAGE_PROPOSE;
+    m.round = NEGOTIATOR_ROUNDS_MAX;
+    assert_int_equal(tell(w, &m, &token), MESSAGE_ACCEPT);
+    m.round++;
+    assert_int_equal(tell(w, &m, &token), MESSAGE_REJECT);
+    world_destroy(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -660,6 +718,7 @@ int main(void)
         cmocka_unit_test(test_an_ask_without_changes),
         cmocka_unit_test(test_bad_plans),
         cmocka_unit_test(test_owners_refuse),
+        cmocka_unit_test(test_nobody_holds_a_place_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
