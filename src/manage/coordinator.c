@@ -189,6 +189,7 @@ int coordinator_create(Plant *plant, const CoordinatorOptions *options,
     c->before = system_copy(c->arena, plant->sys);
     c->detect = detect_create(plant->sys, &DETECT_DEFAULTS);
     c->drift = ARENA_ARRAY(c->arena, DriftWatch, plant->sys->client_count + 1);
+    c->agent_drift = ARENA_ARRAY(c->arena, DriftWatch, plant->sys->agent_count + 1);
     clock_manual_init(&c->clock, 0, 0);
     c->faults =
         (FaultPlan){.seed = options->seed, .lose = options->lose, .duplicate = options->duplicate};

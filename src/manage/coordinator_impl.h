@@ -32,6 +32,7 @@ struct Coordinator {
     char kept_proposal[PROPOSAL_ID_LEN + 1]; // in the ledger, kept last
     Plan undo;                               // what was there before the plan that was applied last
     DriftWatch *drift;                       // by client
+    DriftWatch *agent_drift;                 // by agent
     const Outcome *expected;                 // of the policies that were kept last; NULL
     Arena *expected_arena;
     uint32_t structure_seen; // windows in a row with a changed structure

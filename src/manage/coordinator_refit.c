@@ -74,79 +74,102 @@ void coordinator_check_structure(Coordinator *c, const PlantWindow *window)
     c->expected = NULL; // it was said of another structure
 }
 
-// ---- drift
+// ---- drift of an agent: what it says its work takes against what it takes
 
-// What an agent was seen to take, in the place of what it said.
-static bool refit_service(Coordinator *c, uint32_t agent, const Hist *seen)
+enum { DRIFT_SERVED_MIN = 20 }; // in a window that says anything
+
+// Mean own work, as measured; NAN where the plant cannot tell it from waiting for others.
+static double measured_mean(const System *sys, uint32_t agent, const PlantAgent *seen)
 {
-    enum { POINTS = 129 };
-    if (seen == NULL || seen->count < 50) {
-        return false;
+    if (seen->service != NULL) {
+        return seen->service->count >= DRIFT_SERVED_MIN ? hist_mean(seen->service) : NAN;
     }
-    double *points = ARENA_ARRAY(c->arena, double, POINTS);
-    for (int i = 0; i < POINTS; i++) {
-        points[i] = hist_quantile(seen, (double)i / (POINTS - 1));
-    }
-    c->published->agents[agent].service = dist_empirical(points, POINTS);
-    return true;
+    const SystemAgent *a = &sys->agents[agent];
+    bool own_only = !a->holds_server || a->group_count == 0;
+    // Work for those who left is in the sum, and is cut short: few of them, or it says nothing.
+    bool whole = seen->left * 50 <= seen->served;
+    return own_only && whole && seen->served >= DRIFT_SERVED_MIN
+               ? seen->busy_s * 1e9 / (double)seen->served
+               : NAN;
 }
 
-static void refit_services(Coordinator *c, const PlantWindow *window)
+// In the place of what the agent said: the measured distribution where there is one, else its own
+// shape, stretched to the measured mean.
+static void refit_service(Coordinator *c, uint32_t agent, const PlantAgent *seen, double mean)
+{
+    enum { POINTS = 129, ENOUGH = 200 };
+    Dist *service = &c->published->agents[agent].service;
+    double said = dist_mean(service);
+    double *points = ARENA_ARRAY(c->arena, double, POINTS);
+    bool measured = seen->service != NULL && seen->service->count >= ENOUGH;
+    for (int i = 0; i < POINTS; i++) {
+        double p = (double)i / (POINTS - 1);
+        points[i] = measured ? hist_quantile(seen->service, p)
+                             : dist_quantile(service, fmin(p, 0.9999)) * mean / said;
+    }
+    *service = dist_empirical(points, POINTS);
+    c->sums.refits++;
+    story_say(c, STORY_DRIFT, c->published->agents[agent].name,
+              "said that its work takes %.4g s, it takes %.4g s: refitted", said / 1e9, mean / 1e9);
+}
+
+static void check_agents(Coordinator *c, const PlantWindow *window)
 {
     int64_t began = clock_now(clock_real());
+    bool refitted = false;
     for (uint32_t i = 0; i < c->published->agent_count; i++) {
-        const Hist *seen = window->agents[i].service;
-        double said = dist_mean(&c->published->agents[i].service);
-        double mean = seen != NULL && seen->count > 1 ? hist_mean(seen) : NAN;
-        double error =
-            seen != NULL && seen->count > 1 ? hist_stddev(seen) / sqrt((double)seen->count) : NAN;
-        // Only who is off by more than chance and more than a twentieth is believed less than the
-        // measurement of one window.
-        if (isfinite(mean) && isfinite(error) && fabs(mean - said) > 4 * error &&
-            fabs(mean - said) > 0.05 * said && refit_service(c, i, seen)) {
-            story_say(c, STORY_DRIFT, c->published->agents[i].name,
-                      "published %.4g s of work, measured %.4g s: refitted", said / 1e9,
-                      mean / 1e9);
-            c->sums.refits++;
+        const PlantAgent *seen = &window->agents[i];
+        const Dist *service = &c->published->agents[i].service;
+        double said = dist_mean(service), mean = measured_mean(c->published, i, seen);
+        if (!(said > 0) || isnan(mean)) {
+            continue;
         }
+        // A tenth is within what documents are rounded to; the rest is chance, by the shape that
+        // the agent gave itself.
+        double chance = 4 * sqrt(dist_scv(service) / fmax(1, (double)seen->served));
+        bool inside = fabs(mean / said - 1) <= fmax(0.1, chance);
+        c->agent_drift[i].confidence = 0.9;
+        if (drift_seen(&c->agent_drift[i], inside)) {
+            refit_service(c, i, seen, mean);
+            refitted = true;
+        }
+    }
+    if (!refitted) {
+        return;
     }
     int64_t took = clock_now(clock_real()) - began;
     c->sums.refit_ns = took > c->sums.refit_ns ? took : c->sums.refit_ns;
+    c->expected = NULL; // it was predicted from what is wrong
+    for (size_t i = 0; i < c->manager_count; i++) {
+        // What was refused or found wanting was so by the wrong model.
+        c->managers[i]->limit_count = 0;
+        c->managers[i]->rest_until_ns = c->now_ns;
+        c->managers[i]->failures = 0;
+    }
+}
+
+// ---- drift of a prediction: what was kept against what it was kept for
+
+static bool client_contradicts(Coordinator *c, uint32_t objective, const PlantWindow *window)
+{
+    System one = *c->plant->sys;
+    one.objectives = &c->plant->sys->objectives[objective];
+    one.objective_count = 1;
+    DetectGuard guard = {.confidence = 0.95, .strict = true};
+    Violation v;
+    return detect_contradicts(&one, c->expected, window, &guard, &v);
 }
 
 void coordinator_check_drift(Coordinator *c, const PlantWindow *window)
 {
-    bool contradicted = false;
-    for (size_t i = 0; i < c->manager_count; i++) {
-        const Manager *m = c->managers[i];
-        contradicted = contradicted || (m->current.state == CASE_ROLLED_BACK &&
-                                        m->current.why == REASON_CONTRADICTED && !m->refitted);
-    }
-    for (uint32_t i = 0; c->expected != NULL && i < c->plant->sys->client_count; i++) {
-        Violation v;
-        System one = *c->plant->sys;
-        SystemObjective *objectives = ARENA_ARRAY(c->window_arena, SystemObjective, 1);
-        one.objective_count = 0;
-        one.objectives = objectives;
-        for (uint32_t k = 0; k < c->plant->sys->objective_count; k++) {
-            if (c->plant->sys->objectives[k].client == i) {
-                objectives[0] = c->plant->sys->objectives[k];
-                one.objective_count = 1;
-            }
+    check_agents(c, window);
+    for (uint32_t i = 0; c->expected != NULL && i < c->plant->sys->objective_count; i++) {
+        uint32_t client = c->plant->sys->objectives[i].client;
+        c->drift[client].confidence = 0.95;
+        if (drift_seen(&c->drift[client], !client_contradicts(c, i, window))) {
+            story_say(c, STORY_DRIFT, c->plant->sys->clients[client].name,
+                      "is not served as was predicted, again and again");
+            c->expected = NULL;
         }
-        if (one.objective_count == 0) {
-            continue;
-        }
-        c->drift[i].confidence = 0.95;
-        DetectGuard guard = {.confidence = 0.95, .strict = true};
-        bool inside = !detect_contradicts(&one, c->expected, window, &guard, &v);
-        contradicted = drift_seen(&c->drift[i], inside) || contradicted;
-    }
-    if (contradicted) {
-        refit_services(c, window);
-        for (size_t i = 0; i < c->manager_count; i++) {
-            c->managers[i]->refitted = true;
-        }
-        c->expected = NULL;
     }
 }

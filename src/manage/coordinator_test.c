@@ -214,6 +214,8 @@ static void test_bad_parties(void **state)
             fail_msg("%s, fault %d: policies were left changed", ROWS[i].party, ROWS[i].fault);
         }
         assert_true(last == CASE_NONE || last == CASE_WATCHING);
+        // A lie about one's own work is found out by measuring it.
+        assert_int_equal(told(&w, STORY_DRIFT, "d", NULL) > 0, ROWS[i].fault == PARTY_LIES);
         // Serving throughout, though perhaps as badly as before.
         PlantWindow window;
         Err e = {0};

@@ -43,11 +43,10 @@ typedef struct Case {
     char proposal[PROPOSAL_ID_LEN + 1]; // in the ledger; empty without one
     uint64_t deal;
     uint32_t plannings;
-    int64_t decided_clock_ns; // of the clock: when the plan was chosen
-    int64_t agreed_clock_ns;  // when everybody had agreed
-    int64_t applied_ns;       // of the plant
-    int64_t backlog_ns;       // until what waited when it was applied is gone
-    bool settled;             // one window was as promised
+    int64_t agreed_clock_ns; // when everybody had agreed
+    int64_t applied_ns;      // of the plant
+    int64_t backlog_ns;      // until what waited when it was applied is gone
+    bool settled;            // one window was as promised
     uint32_t watched, good, excused, grace;
     PlantClient *before; // counts of the last window before it was applied
     double *offered;     // requests a second then

@@ -99,7 +99,6 @@ void case_open(Manager *m, const Violation *violation)
                 .arena = arena_create(MANAGER_CASE_BYTES_MAX),
                 .violation = *violation};
     m->c->sums.cases++;
-    m->refitted = false;
     const System *sys = manager_view(m);
     Slice client = sys->clients[violation->client].name;
     const char *unit =
@@ -141,6 +140,7 @@ static PlanList make_plans(Manager *m, Arena *arena)
         PlanList list = {0};
         Err e = {0};
         context.plans_max = c->options.plans_max - all.count;
+        c->sums.llm_calls += slice_eq_cstr(SLICE("llm"), c->options.planners[i]->ops->name);
         if (planner_plan(c->options.planners[i], arena, &context, &list, &e) != 0) {
             story_say(c, STORY_NOTE, m->name, "planner %s: %s", c->options.planners[i]->ops->name,
                       e.text);
@@ -267,7 +267,7 @@ static void take_plan(Manager *m, Verdict *verdict)
     k->verdict = verdict;
     k->plan = verdict->plan;
     k->predicted = verdict->outcome;
-    k->decided_clock_ns = clock_now(clock_real());
+    k->backlog_ns = 2 * coordinator_backlog(m->c);
 }
 
 // ---- negotiate
@@ -331,7 +331,7 @@ static NegotiationPlan negotiation_of(Manager *m, const Request *r)
     Case *k = &m->current;
     Coordinator *c = m->c;
     const System *sys = manager_view(m);
-    uint32_t windows = settle_windows(m) + c->options.watch_windows + EXCUSED_MAX + 4;
+    uint32_t windows = SETTLE_MAX + c->options.watch_windows + 2 * EXCUSED_MAX + 4;
     PlanDocument document = {.plan = k->plan,
                              .client = k->violation.client,
                              .measure = k->violation.measure,
@@ -618,7 +618,6 @@ void case_agreed(Manager *m)
     Coordinator *c = m->c;
     k->agreed_clock_ns = clock_now(clock_real());
     k->state = CASE_APPLIED;
-    k->backlog_ns = 2 * coordinator_backlog(c);
     size_t clients = c->plant->sys->client_count;
     k->before = ARENA_ARRAY(k->arena, PlantClient, clients);
     k->offered = ARENA_ARRAY(k->arena, double, clients);

@@ -52,6 +52,7 @@ typedef struct PlantEdge {
 typedef struct PlantAgent {
     uint64_t arrivals; // requests that began in the window
     uint64_t served;
+    uint64_t left;       // were told to stop while they were served; 0 where it is not known
     double busy_s;       // server-seconds worked in the window
     double wasted_s;     // of those, for requests nobody waited for
     double waiting;      // requests, mean over the window

@@ -189,6 +189,7 @@ static void observe_agents(PlantVirtual *p, PlantWindow *w)
         w->agents[i] = (PlantAgent){
             .arrivals = n.begun - s->begun,
             .served = n.served - s->served,
+            .left = n.left_served - s->left_served,
             .busy_s = (n.busy_ns - s->busy_ns) / 1e9,
             .wasted_s = (n.wasted_ns - s->wasted_ns) / 1e9,
             .waiting = span > 0 ? (n.waiting_ns - s->waiting_ns) / span : 0,
