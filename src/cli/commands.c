@@ -49,6 +49,7 @@ const Command *const COMMANDS[] = {
     &CMD_MCP_HEALTH,
     &CMD_MCP_TEST,
     &CMD_MCP_INFO,
+    &CMD_SIMULATE,
     &CMD_SYSTEM_SHOW,
     &CMD_SYSTEM_RUN,
     &CMD_COORDINATE_RUN,

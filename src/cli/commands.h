@@ -57,6 +57,7 @@ extern const Command CMD_RUN_EXPORT;
 extern const Command CMD_RUN_IMPORT;
 extern const Command CMD_RUN_LIST;
 extern const Command CMD_RUN_SHOW;
+extern const Command CMD_SIMULATE;
 extern const Command CMD_SLO_EVAL;
 extern const Command CMD_SLO_VALIDATE;
 extern const Command CMD_SYSTEM_RUN;

@@ -196,13 +196,6 @@ static uint32_t told_client(const System *sys)
     return sys->objective_count > 0 ? sys->objectives[0].client : 0;
 }
 
-static const char *const END_WORDS[] = {
-    [SIM_ENDED] = "",
-    [SIM_OVERFLOWED] = "more requests are under way than can be kept",
-    [SIM_DIVERGED] = "nothing good comes any more and ever more waits",
-    [SIM_MISSED] = "an objective can no longer be met",
-};
-
 // The agent whose queue grew most in the windows before the end.
 static uint32_t growing_agent(const System *sys, const SimRun *run)
 {
@@ -222,7 +215,7 @@ static void set_reason(Arena *arena, const SimPlan *plan, const SimSlot *slots, 
     const System *sys = plan->sys;
     for (uint32_t i = 0; i < count; i++) {
         const SimRun *run = &slots[i].run;
-        if (run->end != SIM_OVERFLOWED && run->end != SIM_DIVERGED) {
+        if (!run->diverged) {
             continue;
         }
         uint32_t agent = growing_agent(sys, run);
@@ -233,7 +226,9 @@ static void set_reason(Arena *arena, const SimPlan *plan, const SimSlot *slots, 
         out->stable = false;
         out->reason = arena_printf(
             arena, "%s: after %.0f s of replication %u, %.0f requests wait at \"%.*s\"",
-            END_WORDS[run->end], (double)run->ended_ns / NS_PER_SECOND, run->replication, waiting,
+            run->end == SIM_OVERFLOWED ? "more is under way than can be kept"
+                                       : "nothing good comes any more and ever more waits",
+            (double)run->ended_ns / NS_PER_SECOND, run->replication, waiting,
             SLICE_FMT(sys->agents[agent].name));
         return;
     }

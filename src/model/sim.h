@@ -80,6 +80,7 @@ enum { SIM_SETTLE_WINDOWS = 6 };
 typedef struct SimRun {
     uint32_t replication;
     SimEnd end;
+    bool diverged;          // at its end nothing good came and ever more waited, or it overflowed
     int64_t ended_ns;       // the horizon, or when it was settled; then the outcome is of the
                             // last windows before
     const Outcome *outcome; // of this replication alone: low = value = high

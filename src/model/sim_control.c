@@ -9,13 +9,12 @@
 
 #include <math.h>
 
-static double nominal_load(const System *sys, uint32_t agent, double *visits, bool *ret_steady)
+static double nominal_load(const System *sys, uint32_t agent, double *visits)
 {
     double load = 0, work_s = dist_mean(&sys->agents[agent].service) / NS_PER_SECOND;
     for (uint32_t c = 0; c < sys->client_count; c++) {
         system_visits(sys, c, visits);
         load += sys->clients[c].per_second * visits[agent] * work_s;
-        *ret_steady = *ret_steady && sys->clients[c].users == 0;
     }
     return load;
 }
@@ -51,10 +50,9 @@ void sim_twin_plan(Arena *arena, const System *sys, int64_t from_ns, SimTwin *re
 {
     double *visits = ARENA_ARRAY(arena, double, sys->agent_count);
     double busiest = 0;
-    bool steady = true;
     *ret_twin = (SimTwin){.joins = ARENA_ARRAY(arena, bool, sys->client_count)};
     for (uint32_t i = 0; i < sys->agent_count; i++) {
-        double load = nominal_load(sys, i, visits, &steady);
+        double load = nominal_load(sys, i, visits);
         if (sys->agents[i].servers > 0 && load / sys->agents[i].servers > busiest) {
             busiest = load / sys->agents[i].servers;
             ret_twin->agent = i;
@@ -82,7 +80,7 @@ void sim_twin_plan(Arena *arena, const System *sys, int64_t from_ns, SimTwin *re
 typedef struct TwinTally {
     int64_t from_ns, to_ns;
     double sum_s;
-    uint64_t count, ended;
+    uint64_t count;
 } TwinTally;
 
 static void answered(void *context, Virtual *v, const VirtualEnd *end)

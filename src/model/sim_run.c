@@ -513,10 +513,12 @@ void sim_replicate(const SimPlan *plan, SimSlot *slot)
     Replication r;
     replication_init(&r, plan, slot);
     if (run_measured(&r)) {
+        slot->run.diverged = has_diverged(&r);
         run_grace(&r);
         measure_all(&r, slot);
         slot->run.ended_ns = plan->o.horizon_ns;
     } else {
+        slot->run.diverged = slot->run.end != SIM_MISSED;
         measure_settled(&r, slot->outcome);
         slot->run.ended_ns = virtual_now(r.v);
     }

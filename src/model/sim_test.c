@@ -196,6 +196,8 @@ static void test_status_quo_collapses(void **state)
     SimResult *r = run(sys, &o);
     assert_true(r->outcome->clients[0].goodput.value < 0.05);
     assert_true(isinf(r->outcome->clients[0].p99.value));
+    assert_false(r->outcome->stable);
+    assert_int_equal(r->runs[0].end, SIM_ENDED);
     o.settle = true;
     SimResult *early = run(sys, &o);
     assert_true(early->runs[0].end != SIM_ENDED);

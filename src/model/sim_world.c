@@ -62,6 +62,7 @@ static void add_client(Virtual *v, const SystemClient *c, int64_t until_ns)
                                 .users = c->users,
                                 .think = c->think,
                                 .until_ns = until_ns,
+                                .patience = c->patience,
                                 .priority = c->priority,
                                 .deadline_ns = c->deadline_ns,
                             });

@@ -36,7 +36,7 @@
 //     [clients.tasks]                   # an open client ...
 //     to = "a"
 //     rate = 16.0                       # a second; scv = 1 is Poisson, more is bursty
-//     deadline = "30s"
+//     deadline = "30s"                  # patience = {dist = ...}: leaves after a random time
 //     spikes = [{at = "100s", for = "15s", factor = 3.0}]
 //     [clients.batch]                   # ... or a closed one
 //     to = "b"
@@ -159,6 +159,7 @@ typedef struct SystemClient {
     double scv;          // squared coefficient of variation of the gaps; 1 Poisson
     uint32_t users;      // closed
     Dist think;          // closed
+    Dist patience;       // after which the caller leaves; fixed 0: it waits
     int64_t deadline_ns; // 0 none
     uint8_t priority;    // 0: default
     SystemSpike *spikes;

@@ -38,7 +38,7 @@ typedef struct ClientFields {
     Slice to;
     double rate, scv;
     int64_t users, deadline_ns, priority;
-    const Doc *think, *spikes;
+    const Doc *think, *patience, *spikes;
 } ClientFields;
 extern const FieldTable SYSTEM_CLIENT_TABLE;
 

@@ -471,6 +471,8 @@ static int read_client(Reader *r, const Doc *d, uint32_t index, Err *e)
                         .deadline_ns = f.deadline_ns,
                         .priority = (uint8_t)f.priority};
     if ((f.think && (rc = system_read_dist(r->arena, f.think, "think", &c->think, e)) != 0) ||
+        (f.patience &&
+         (rc = system_read_dist(r->arena, f.patience, "patience", &c->patience, e)) != 0) ||
         (rc = add_edge(r, d, SYSTEM_FROM_CLIENT | index, to, &c->edge, e)) != 0) {
         return rc;
     }

@@ -65,6 +65,8 @@ static const Field CLIENT[] = {
                "Squared coefficient of variation of the gaps; 1 is Poisson, more is bursty."),
     INT_FIELD(ClientFields, users, "users", 0, 1e6, 0, "Closed: how many take turns."),
     TEXT_FIELD(ClientFields, think, "think", FIELD_ANY, "Closed: pause before each request."),
+    TEXT_FIELD(ClientFields, patience, "patience", FIELD_ANY,
+               "After which the caller leaves: a distribution. Without it, it waits."),
     TIME_FIELD(ClientFields, deadline_ns, "deadline", 0, DAY, 0,
                "Nobody waits for an answer after this; 0: for ever."),
     INT_FIELD(ClientFields, priority, "priority", 0, POLICY_PRIORITIES, 0,

@@ -71,6 +71,7 @@ static const char PIPELINE[] =
     "to = \"a\"\n"
     "rate = 16\n"
     "deadline = \"30s\"\n"
+    "patience = {dist = \"exponential\", mean = \"9s\"}\n"
     "spikes = [{at = \"100s\", for = \"15s\", factor = 3}]\n"
     "[clients.batch]\n"
     "to = \"b\"\n"
@@ -116,6 +117,7 @@ static void test_reads_everything(void **state)
     assert_true(ab->ranges[2].low == 0 && ab->ranges[2].high == 1);
     const SystemClient *tasks = &sys->clients[system_find_client(sys, SLICE("tasks"))];
     assert_true(tasks->per_second == 16 && tasks->scv == 1 && tasks->users == 0);
+    assert_true(dist_mean(&tasks->patience) == 9e9);
     assert_int_equal(tasks->spikes[0].for_ns, 15 * NS_PER_SECOND);
     assert_int_equal(sys->clients[1].users, 20);
     assert_true(dist_mean(&sys->clients[1].think) == 2e9);

@@ -186,6 +186,10 @@ static void write_client(const System *sys, const SystemClient *c, JsonWriter *w
         json_field_double(w, "rate", c->per_second);
         write_number_given(w, "scv", c->scv, 1);
     }
+    if (c->patience.kind != DIST_FIXED || c->patience.scale != 0) {
+        json_key(w, SLICE("patience"));
+        system_write_dist(&c->patience, w);
+    }
     write_time_given(w, "deadline", c->deadline_ns);
     if (c->priority > 0) {
         json_field_int(w, "priority", c->priority);

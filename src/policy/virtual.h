@@ -129,6 +129,7 @@ typedef struct VirtualClient {
     double once;      // share of calls that must not be repeated
     double cancel;    // share of calls that are cancelled by their caller after ...
     int64_t cancel_after_ns;
+    Dist patience;       // or all are, each after a time drawn from it; zeroed: none is
     int64_t deadline_ns; // from the call; 0 none
 } VirtualClient;
 

@@ -116,12 +116,23 @@ static void dress(const Client *c, uint64_t luck_of, int64_t now, CallOptions *o
     o->once = is->once > 0 && luck(luck_of, LUCK_ONCE, 0, 0) < is->once;
 }
 
+static bool is_impatient(const Client *c)
+{
+    return c->is.patience.kind != DIST_FIXED || c->is.patience.scale > 0;
+}
+
 static void leave_later(Virtual *v, const Client *c, int32_t op, uint64_t serial, uint64_t luck_of)
 {
     bool open = v->ops[op].serial == serial && (v->ops[op].plain || !call_is_done(&v->states[op]));
-    if (open && luck(luck_of, LUCK_CANCEL, 0, 0) < c->is.cancel) {
+    bool leaves = c->is.cancel > 0 && luck(luck_of, LUCK_CANCEL, 0, 0) < c->is.cancel;
+    int64_t after_ns = c->is.cancel_after_ns;
+    if (is_impatient(c)) {
+        leaves = true;
+        after_ns = dist_sample(&c->is.patience, luck(luck_of, LUCK_PATIENCE, 0, 0));
+    }
+    if (open && leaves) {
         v->ops[op].armed |= ARMED_CANCEL;
-        virtual_wake_at(v, NODE_CANCEL, (uint32_t)op, v->now + c->is.cancel_after_ns);
+        virtual_wake_at(v, NODE_CANCEL, (uint32_t)op, v->now + after_ns);
     }
 }
 
@@ -143,7 +154,7 @@ static void call(Virtual *v, uint32_t client, uint64_t luck_of, int32_t user)
     uint64_t serial = v->serial;
     CallFrom from = {.parent = NONE, .place = c->is.edge};
     int32_t op = op_start(v, &from, &options, task);
-    if (c->is.cancel > 0) {
+    if (c->is.cancel > 0 || is_impatient(c)) {
         leave_later(v, c, op, serial, luck_of);
     }
     task_unref(v, task);

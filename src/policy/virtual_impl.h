@@ -215,6 +215,7 @@ typedef enum Luck {
     LUCK_CANCEL,
     LUCK_THINK,
     LUCK_BURST,
+    LUCK_PATIENCE,
 } Luck;
 
 // The finaliser of SplitMix64 (Steele, Lea, Flood 2014) on a counter: independent streams by key,
