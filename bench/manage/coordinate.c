@@ -7,24 +7,88 @@
 #include "manage/plant_virtual.h"
 
 #define WINDOW_NS (10 * NS_PER_SECOND)
-#define GRACE_NS  (65 * NS_PER_SECOND)
+enum { BAD_TO_THE_END = 3 }; // windows
+#define GRACE_NS (65 * NS_PER_SECOND)
+
+// A plant with an eye of its own: what a party says of its windows may be false, and the score is
+// not to be.
+typedef struct Spy {
+    Plant plant;
+    Plant *inner;
+    ScoreBuilder *builder;
+} Spy;
+
+static Spy *spy_of(Plant *plant)
+{
+    return CONTAINER_OF(plant, Spy, plant);
+}
+
+static int64_t spy_now(const Plant *plant)
+{
+    return plant_now(((const Spy *)(const void *)plant)->inner); // its first member
+}
+
+static int spy_wait(Plant *plant, int64_t at_ns, Err *e)
+{
+    return plant_wait(spy_of(plant)->inner, at_ns, e);
+}
+
+static int spy_observe(Plant *plant, Arena *arena, PlantWindow *ret_window, Err *e)
+{
+    int rc = plant_observe(spy_of(plant)->inner, arena, ret_window, e);
+    if (rc == 0) {
+        score_window(spy_of(plant)->builder, ret_window);
+    }
+    return rc;
+}
+
+static int spy_set(Plant *plant, const SystemChange *changes, size_t count, ParamValue *ret_old,
+                   Err *e)
+{
+    return plant_set(spy_of(plant)->inner, changes, count, ret_old, e);
+}
+
+static int spy_set_program(Plant *plant, SystemPlace place, uint32_t index, Slice text, Err *e)
+{
+    return plant_set_program(spy_of(plant)->inner, place, index, text, e);
+}
+
+static int spy_topology(Plant *plant, Arena *arena, PlantTopology *ret_topology, Err *e)
+{
+    return plant_topology(spy_of(plant)->inner, arena, ret_topology, e);
+}
+
+static void spy_destroy(Plant *plant)
+{
+    plant_destroy(spy_of(plant)->inner);
+}
+
+static const PlantOps SPY_OPS = {.kind = "simulated",
+                                 .now = spy_now,
+                                 .wait = spy_wait,
+                                 .observe = spy_observe,
+                                 .set = spy_set,
+                                 .set_program = spy_set_program,
+                                 .topology = spy_topology,
+                                 .destroy = spy_destroy};
 
 typedef struct Watch {
-    ScoreBuilder *builder;
     bool tell;
-    double good_s, row_s, settled_s, applied_s;
-    uint32_t row;
+    int64_t good_from_ns;
+    double good_s, settled_s, applied_s;
+    uint32_t bad_row;
 } Watch;
 
 static void on_window(void *context, const PlantWindow *window, const DetectFound *found)
 {
     Watch *w = context;
-    score_window(w->builder, window);
-    w->row = found->count == 0 && found->begun == 0 ? w->row + 1 : 0;
-    w->row_s = w->row == 1 ? (double)window->from_ns / 1e9 : w->row_s;
-    if (w->row == 3 && isnan(w->good_s)) {
-        w->good_s = w->row_s;
+    if (window->from_ns < w->good_from_ns) {
+        return;
     }
+    if (found->count > 0) {
+        w->good_s = (double)window->until_ns / 1e9;
+    }
+    w->bad_row = found->count > 0 ? w->bad_row + 1 : 0;
 }
 
 static void on_event(void *context, const StoryEvent *event)
@@ -74,7 +138,7 @@ static void summarise(Arena *arena, const System *sys, const Coordinator *c, con
     ret->policy = describe(arena, sys, plant->sys);
     ret->after = system_copy(arena, plant->sys);
     ret->settled_s = w->settled_s;
-    ret->good_s = isnan(w->good_s) ? INFINITY : w->good_s;
+    ret->good_s = w->bad_row >= BAD_TO_THE_END ? INFINITY : w->good_s;
     ret->cases = story.cases;
     ret->kept = story.kept;
     ret->rolled_back = story.rolled_back;
@@ -85,7 +149,7 @@ static void summarise(Arena *arena, const System *sys, const Coordinator *c, con
 }
 
 // What is under way at the end is answered without management.
-static int run_out(Plant *plant, ScoreBuilder *b, int64_t until_ns, Err *e)
+static int run_out(Plant *plant, int64_t until_ns, Err *e)
 {
     Arena *arena = arena_create(64 << 20);
     int rc = 0;
@@ -93,8 +157,8 @@ static int run_out(Plant *plant, ScoreBuilder *b, int64_t until_ns, Err *e)
         PlantWindow window;
         arena_reset(arena);
         rc = plant_wait(plant, plant_now(plant) + WINDOW_NS, e);
-        if (rc == 0 && (rc = plant_observe(plant, arena, &window, e)) == 0) {
-            score_window(b, &window);
+        if (rc == 0) {
+            rc = plant_observe(plant, arena, &window, e);
         }
     }
     arena_destroy(arena);
@@ -108,7 +172,7 @@ static int steps(const NegotiateOptions *options, Coordinator *c, Plant *plant, 
     while (rc == 0 && more) {
         rc = coordinator_step(c, &more, e);
         if (rc == 0 && options->step) {
-            rc = options->step(options->context, c, plant, e);
+            rc = options->step(options->context, c, spy_of(plant)->inner, e);
         }
     }
     return rc;
@@ -117,27 +181,28 @@ static int steps(const NegotiateOptions *options, Coordinator *c, Plant *plant, 
 int negotiate(Arena *arena, const System *sys, const NegotiateOptions *options, Negotiated *ret,
               Err *e)
 {
-    Plant *plant = NULL;
+    Spy spy = {.plant = {.ops = &SPY_OPS}};
+    Plant *plant = &spy.plant;
     Coordinator *c = NULL;
     PlantVirtualOptions po = {.seed = options->score.seed, .horizon_ns = options->score.horizon_ns};
     const System *world = options->world ? options->world : sys;
-    int rc = plant_virtual_create(world, &po, &plant, e);
+    int rc = plant_virtual_create(world, &po, &spy.inner, e);
     if (rc != 0) {
         return rc;
     }
-    Watch w = {.builder = score_begin(world, &options->score),
-               .tell = options->tell,
-               .good_s = NAN,
-               .settled_s = NAN};
+    plant->sys = spy.inner->sys;
+    spy.builder = score_begin(world, &options->score);
+    Watch w = {
+        .tell = options->tell, .good_from_ns = options->score.good_from_ns, .settled_s = NAN};
     CoordinatorOptions co = options->coordinator;
     co.seed = co.seed ? co.seed : options->score.seed;
     co.duration_ns = options->score.horizon_ns;
     co.hooks = (CoordinatorHooks){&w, on_event, on_window};
     rc = coordinator_create(plant, &co, &c, e);
     if (rc == 0 && (rc = steps(options, c, plant, e)) == 0) {
-        rc = run_out(plant, w.builder, options->score.horizon_ns + GRACE_NS, e);
+        rc = run_out(plant, options->score.horizon_ns + GRACE_NS, e);
     }
-    *ret = (Negotiated){.score = score_end(w.builder)};
+    *ret = (Negotiated){.score = score_end(spy.builder)};
     if (rc == 0) {
         summarise(arena, world, c, plant, &w, ret);
     }

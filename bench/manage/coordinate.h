@@ -10,7 +10,7 @@ typedef struct Negotiated {
     Score score;
     Slice policy;     // what it came to, in words
     double settled_s; // of the plant: when the last plan was applied that was kept; NAN: none
-    double good_s;    // begin of the first three windows in a row without a broken promise
+    double good_s;    // end of the last window with a broken promise; INFINITY: the run's last ones
     uint32_t cases, kept, rolled_back, given_up;
     uint64_t messages, lost;
     double decision_ms; // decision to applied policy, the longest

@@ -170,7 +170,7 @@ typedef struct Sizes {
 
 static Sizes sizes_of(const Experiment *x)
 {
-    Sizes s = {.runs = 10, .trials = 32, .central = 80, .oracle = 160, .tune_runs = TUNE_RUNS};
+    Sizes s = {.runs = 10, .trials = 40, .central = 80, .oracle = 120, .tune_runs = TUNE_RUNS};
     if (x->quick) {
         s = (Sizes){.runs = 2, .trials = 4, .central = 4, .oracle = 4, .tune_runs = 1};
     }
@@ -204,7 +204,7 @@ static int tuned_row(Experiment *x, Load *load, const RowPlan *plan, const Sizes
     bool oracle = plan->kind == ROW_ORACLE;
     double starts[ROWS * KNOBS_MAX];
     TuneOptions options = {.score = oracle ? sizes->judged : sizes->tuning,
-                           .runs = oracle ? sizes->runs / 2 : sizes->tune_runs,
+                           .runs = oracle ? sizes->runs : sizes->tune_runs,
                            .trials = oracle                      ? sizes->oracle
                                      : plan->kind == ROW_CENTRAL ? sizes->central
                                                                  : sizes->trials,

@@ -80,7 +80,7 @@ Cell cell_mean(const double *runs, size_t count, int digits)
     cell.value = sample_mean(runs, count);
     double half = count > 1 ? dist_t_quantile(0.975, (double)count - 1) *
                                   sqrt(sample_variance(runs, count) / (double)count)
-                            : INFINITY;
+                            : 0;
     cell.low = cell.value - half;
     cell.high = cell.value + half;
     return cell;

@@ -66,10 +66,11 @@ enum { SCORE_CLIENTS = 4 };
 
 typedef struct ScoreOptions {
     uint64_t seed;
-    int64_t from_ns;     // requests that end after it are measured
-    int64_t horizon_ns;  // the last arrival; then it runs on until all is answered
-    int64_t spike_ns;    // end of the spike, from which recovery counts; 0: none
-    double recovered_at; // goodput of every client's window that counts as good again
+    int64_t from_ns;      // requests that end after it are measured
+    int64_t horizon_ns;   // the last arrival; then it runs on until all is answered
+    int64_t spike_ns;     // end of the spike, from which recovery counts; 0: none
+    int64_t good_from_ns; // of managed runs: from when on kept promises count
+    double recovered_at;  // goodput of every client's window that counts as good again
 } ScoreOptions;
 
 // One run. Clients in the order of the System; a failure is infinitely slow.

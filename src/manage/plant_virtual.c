@@ -319,6 +319,11 @@ static void destroy(Plant *plant)
     free(p);
 }
 
+void plant_virtual_work(Plant *plant, uint32_t agent, const Dist *work)
+{
+    virtual_set_work(self(plant)->v, agent, work);
+}
+
 static const PlantOps OPS = {.kind = "simulated",
                              .now = now,
                              .wait = wait_until,

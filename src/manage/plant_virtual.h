@@ -16,4 +16,8 @@ typedef struct PlantVirtualOptions {
 MUST_USE int plant_virtual_create(const System *sys, const PlantVirtualOptions *options,
                                   Plant **ret_plant, Err *e);
 
+// The world drifts: from now on the agent's work takes this long, whatever the plant's System says.
+// `work` is borrowed.
+void plant_virtual_work(Plant *plant, uint32_t agent, const Dist *work);
+
 #endif

@@ -349,6 +349,11 @@ static void program_due(Virtual *v, uint32_t place)
                     policy_program_due(block));
 }
 
+void virtual_set_work(Virtual *v, uint32_t service, const Dist *work)
+{
+    v->services[service].is.work = *work;
+}
+
 void virtual_set_faults(Virtual *v, uint32_t service, const VirtualFaults *faults)
 {
     Service *s = &v->services[service];

@@ -200,6 +200,8 @@ MUST_USE int virtual_service_set_program(Virtual *v, uint32_t service, const Pol
 // From now on so many; added ones after start_delay_ns; those taken away end what they serve. Not
 // from or to 0.
 void virtual_set_servers(Virtual *v, uint32_t service, uint32_t servers);
+// What begins from now on takes this: the world drifts. `work` is copied, its points are borrowed.
+void virtual_set_work(Virtual *v, uint32_t service, const Dist *work);
 // Replaces the service's faults, now or then.
 void virtual_set_faults(Virtual *v, uint32_t service, const VirtualFaults *faults);
 void virtual_set_faults_at(Virtual *v, int64_t at_ns, uint32_t service,
