@@ -203,9 +203,9 @@ static void test_bad_parties(void **state)
         o.trouble_count = 1;
         o.lose = ROWS[i].lose;
         o.duplicate = ROWS[i].duplicate;
-        o.cases_max = 3;
+        o.cases_max = 2;
         world_init(&w, COLLAPSING, o);
-        steps(&w, 25);
+        steps(&w, 18);
         uint64_t served = w.served;
         steps(&w, 2);
         Story s = coordinator_story(w.c);
