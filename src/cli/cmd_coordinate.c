@@ -9,15 +9,21 @@
 #include "cli/outcome_table.h"
 #include "cli/system_file.h"
 #include "cli/table.h"
+#include "llm/config.h"
 #include "manage/plan_message.h"
+#include "manage/planner_llm.h"
+#include "manage/planner_rules.h"
+#include "manage/planner_search.h"
 #include "manage/plant_live.h"
 #include "manage/plant_virtual.h"
 #include "manage/story_report.h"
 #include "os/file.h"
 #include "os/signal.h"
 
-enum { HISTORY_MAX = 1000 };
+enum { HISTORY_MAX = 1000, PLANNERS_MAX = 2 };
 #define WAIT_NS (200 * NS_PER_MS)
+// A language model takes its time; what serves meanwhile does not wait for it.
+#define LLM_PLAN_BUDGET_NS (30 * NS_PER_SECOND)
 
 #define SYSTEM_POSITIONAL                                                                          \
     {                                                                                              \
@@ -34,6 +40,9 @@ typedef struct Run {
     Ledger *ledger;
     Plant *plant;
     Coordinator *coordinator;
+    Planner *planners[PLANNERS_MAX];
+    size_t planner_count;
+    LlmConfig llm;
     size_t violated; // as of the last window
 } Run;
 
@@ -91,13 +100,54 @@ static ApprovalMode mode_of(const OptionSet *set)
     return APPROVAL_AUTOMATIC;
 }
 
+// ---- who plans
+
+static int llm_planner(Run *r, const OptionSet *set, Err *e)
+{
+    PlannerLlmOptions options = {.config = &r->llm,
+                                 .get_env = getenv,
+                                 .timeout_ns = LLM_PLAN_BUDGET_NS,
+                                 .seed = (uint64_t)option_int(set, "seed")};
+    int rc = 0;
+    if (option_given(set, "llm-config")) {
+        const Doc *doc = NULL;
+        const char *path = arena_cstr(r->app->arena, option_string(set, "llm-config"));
+        rc = doc_read_file(r->app->arena, path, NULL, &doc, e);
+        rc = rc != 0 ? rc : llm_config_read(r->app->arena, doc_get(doc, SLICE("llm")), &r->llm, e);
+    }
+    return rc != 0 ? rc : planner_llm_create(&options, &r->planners[r->planner_count++], e);
+}
+
+// The rules plan always, last: whoever was asked before may have no answer.
+static int make_planners(Run *r, const OptionSet *set, Err *e)
+{
+    Slice who = option_string(set, "planner");
+    int rc = 0;
+    if (slice_eq_cstr(who, "llm")) {
+        rc = llm_planner(r, set, e);
+    } else if (slice_eq_cstr(who, "bayes")) {
+        r->planners[r->planner_count++] = planner_bayes_create(&(PlannerSearchOptions){0});
+    } else if (slice_eq_cstr(who, "random")) {
+        r->planners[r->planner_count++] = planner_random_create(&(PlannerSearchOptions){0});
+    }
+    if (rc == 0) {
+        r->planners[r->planner_count++] = planner_rules_create();
+    }
+    return rc;
+}
+
 static int coordinate(Run *r, const OptionSet *set, const System *sys, Err *e)
 {
     int rc = make_plant(r, set, sys, e);
+    rc = rc != 0 ? rc : make_planners(r, set, e);
     if (rc != 0) {
         return rc;
     }
+    bool model = slice_eq_cstr(option_string(set, "planner"), "llm");
     CoordinatorOptions options = {
+        .planners = r->planners,
+        .planner_count = r->planner_count,
+        .plan_budget_ns = model ? LLM_PLAN_BUDGET_NS : 0,
         .mode = mode_of(set),
         .seed = (uint64_t)option_int(set, "seed"),
         .duration_ns = option_int(set, "duration"),
@@ -195,6 +245,9 @@ static int run_run(App *app, const OptionSet *set, Err *e)
     rc = rc != 0 ? rc : coordinate(&r, set, sys, e);
     rc = rc != 0 ? rc : report(&r, set, e);
     coordinator_destroy(r.coordinator);
+    for (size_t i = 0; i < r.planner_count; i++) {
+        planner_destroy(r.planners[i]);
+    }
     plant_destroy(r.plant);
     ledger_close(r.ledger);
     signals_close(r.signals);
@@ -204,6 +257,7 @@ static int run_run(App *app, const OptionSet *set, Err *e)
 
 static const Positional RUN_ARGS[] = {SYSTEM_POSITIONAL};
 static const char *const MODES[] = {"auto", "ask", "advise", NULL};
+static const char *const PLANNERS[] = {"rules", "bayes", "random", "llm", NULL};
 static const Option RUN_OPTIONS[] = {
     {.name = "mode",
      .kind = OPTION_CHOICE,
@@ -211,6 +265,17 @@ static const Option RUN_OPTIONS[] = {
      .default_text = "auto",
      .help = "What happens with a plan that all agree to: it is applied, a person is asked first "
              "(perfwright coordinate accept), or it is only told."},
+    {.name = "planner",
+     .kind = OPTION_CHOICE,
+     .choices = PLANNERS,
+     .default_text = "rules",
+     .help = "Who plans first: the rules, a search by simulation (bayes, random), or a language "
+             "model. The rules add their plans to the others', and all are validated."},
+    {.name = "llm-config",
+     .kind = OPTION_STRING,
+     .metavar = "FILE",
+     .env = "PERFWRIGHT_LLM_CONFIG",
+     .help = "With --planner llm: TOML file with the [llm] tree (docs/guide/llm.md)."},
     {.name = "live",
      .kind = OPTION_FLAG,
      .help = "Run the system on the agent runtime instead of simulating it."},

@@ -93,6 +93,9 @@ Story coordinator_story(const Coordinator *c)
     s.window_count = c->story_windows;
     s.lost = c->faults.lost;
     s.duplicated = c->faults.doubled;
+    for (size_t i = 0; i < c->options.planner_count; i++) {
+        s.llm_calls += c->options.planners[i]->llm_calls;
+    }
     return s;
 }
 

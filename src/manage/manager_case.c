@@ -133,6 +133,7 @@ static PlanList make_plans(Manager *m, Arena *arena)
         .limit_count = m->limit_count,
         .budget_ns = c->options.plan_budget_ns,
         .seed = c->options.seed + k->plannings,
+        .case_number = c->sums.cases,
     };
     PlanList all = {.plans = ARENA_ARRAY(arena, Plan, PLANS_MAX)};
     int64_t began = clock_now(clock_real());
@@ -140,7 +141,6 @@ static PlanList make_plans(Manager *m, Arena *arena)
         PlanList list = {0};
         Err e = {0};
         context.plans_max = c->options.plans_max - all.count;
-        c->sums.llm_calls += slice_eq_cstr(SLICE("llm"), c->options.planners[i]->ops->name);
         if (planner_plan(c->options.planners[i], arena, &context, &list, &e) != 0) {
             story_say(c, STORY_NOTE, m->name, "planner %s: %s", c->options.planners[i]->ops->name,
                       e.text);

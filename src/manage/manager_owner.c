@@ -150,6 +150,7 @@ static PlanList amendments(Manager *m, Arena *arena, const PlanDocument *request
         .base = &request->plan,
         .budget_ns = c->options.plan_budget_ns / 2,
         .seed = c->options.seed,
+        .case_number = c->sums.cases,
     };
     for (size_t i = 0; i < c->options.planner_count && request->client != UINT32_MAX; i++) {
         PlanList list = {0};

@@ -40,7 +40,8 @@ typedef struct PlanContext {
     size_t plans_max;  // at most PLANS_MAX
     int64_t budget_ns; // of the clock; a planner that has no answer by then gives what it has
     uint64_t seed;
-    PlanJudge judge;
+    uint64_t case_number; // what counts by case (calls of a language model) counts by this
+    PlanJudge judge;      // .gap NULL: there is none, who searches makes one (manage/plan_judge.h)
 } PlanContext;
 
 typedef struct PlanList {
@@ -50,7 +51,7 @@ typedef struct PlanList {
 
 typedef struct Planner Planner;
 typedef struct PlannerOps {
-    const char *name; // "rules", "bayes", "llm"
+    const char *name; // "rules", "bayes", "random", "llm"
     // Plans in `arena`, best first by its own lights. No plan is not an error.
     int (*plan)(Planner *planner, Arena *arena, const PlanContext *context, PlanList *ret_list,
                 Err *e);
@@ -60,6 +61,7 @@ typedef struct PlannerOps {
 // An implementation's struct begins with this one.
 struct Planner {
     const PlannerOps *ops;
+    uint64_t llm_calls; // to a language model so far
 };
 
 MUST_USE int planner_plan(Planner *planner, Arena *arena, const PlanContext *context,
