@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/formula_impl.h"
+#include "model/network_bounds.h"
 
 #define SECONDS(ns) ((double)(ns)*1e-9)
 
@@ -20,10 +21,20 @@ typedef struct BoundAgent {
     double mean; // s of own work
     Until until; // E min(work, t)
     Kept kept;
-    double least; // a second: requests if all ended well at the first attempt
-    double most;  // a second: requests with every attempt that policies allow
-    double cut;   // s after which nobody waits and work is cut, at the earliest
+    double scv, slow; // of own work; s that one in a hundred exceeds
+    double least;     // a second: requests if all ended well at the first attempt
+    double most;      // a second: requests with every attempt that policies allow
+    double cut;       // s after which nobody waits and work is cut, at the earliest
 } BoundAgent;
+
+// What the slow side is asked with: kept here, as it is large.
+typedef struct Slow {
+    NetworkStation stations[NETWORK_STATIONS_MAX];
+    NetworkClient clients[NETWORK_CLIENTS_MAX];
+    NetworkVisit visits[NETWORK_VISITS_MAX];
+    int visit_count;
+    bool fits; // what network_bounds can say something about
+} Slow;
 
 struct Bounds {
     Arena *arena;
@@ -31,6 +42,8 @@ struct Bounds {
     uint32_t *order; // callees before their callers
     uint32_t agent_count;
     char reason[512];
+    Slow slow;
+    NetworkBounds found;
 };
 
 static uint32_t visit(const System *sys, uint32_t agent, uint8_t *seen, uint32_t *order, uint32_t n)
@@ -67,6 +80,8 @@ int bounds_create(const System *sys, Bounds **ret_bounds, Err *e)
         formula_spread(&work, &sys->agents[i].service);
         formula_until(&a->until, &work);
         a->mean = dist_mean(&sys->agents[i].service) * 1e-9;
+        a->scv = dist_scv(&sys->agents[i].service);
+        a->slow = dist_quantile(&sys->agents[i].service, 0.99) * 1e-9;
         for (uint32_t n = 0; n < QUANTILES_KEPT; n++) {
             a->kept.p[n] = NAN;
         }
@@ -97,7 +112,7 @@ static double attempts_most(const ParamValue *p, double calls)
         tries = fmin(tries, 1 + p[P_RETRY_BUDGET].real + always);
     }
     if (p[P_HEDGE_BUDGET].real > 0) {
-        hedges = fmin(hedges, (p[P_HEDGE_BUDGET].real + always) / tries);
+        hedges = fmin(hedges, p[P_HEDGE_BUDGET].real / tries);
     }
     return tries * (1 + hedges);
 }
@@ -325,6 +340,103 @@ static void client_of(Bounds *b, const System *sys, uint32_t i, ClientOutcome *o
     out->p50.high = out->p99.high = INFINITY;
 }
 
+// ---- the slow side, by network calculus with numbers of traffic
+
+// Adds the agent and what it calls, with every attempt; the stage behind it. A station is in one
+// stage of a client only, so an agent that is reached twice does not fit.
+static int visit_all(Slow *slow, const Bounds *b, const System *sys, uint32_t agent, int stage,
+                     double times, int first)
+{
+    const SystemAgent *a = &sys->agents[agent];
+    if (b->agents[agent].mean > 0) {
+        for (int i = first; i < slow->visit_count; i++) {
+            slow->fits = slow->fits && slow->visits[i].station != (int)agent;
+        }
+        if (slow->visit_count == NETWORK_VISITS_MAX) {
+            slow->fits = false;
+            return stage;
+        }
+        slow->visits[slow->visit_count++] = (NetworkVisit){(int)agent, stage++, times};
+    }
+    for (uint32_t g = 0; g < a->group_count && slow->fits; g++) {
+        int last = stage;
+        for (uint32_t t = 0; t < a->groups[g].count; t++) {
+            const SystemTarget *target = &a->groups[g].targets[t];
+            double sent = attempts_most(sys->edges[target->edge].policy, 0);
+            int end = visit_all(slow, b, sys, sys->edges[target->edge].to, stage,
+                                times * ceil(target->repeat) * sent, first);
+            last = end > last ? end : last;
+        }
+        stage = last;
+    }
+    return stage;
+}
+
+// Visits in the order of their stages, as network_bounds wants them.
+static void by_stage(NetworkVisit *v, int count)
+{
+    for (int i = 1; i < count; i++) {
+        NetworkVisit one = v[i];
+        int at = i;
+        for (; at > 0 && v[at - 1].stage > one.stage; at--) {
+            v[at] = v[at - 1];
+        }
+        v[at] = one;
+    }
+}
+
+static bool fits(const System *sys)
+{
+    bool all = sys->agent_count <= NETWORK_STATIONS_MAX && sys->client_count <= NETWORK_CLIENTS_MAX;
+    for (uint32_t i = 0; i < sys->agent_count && all; i++) {
+        const SystemAgent *a = &sys->agents[i];
+        all = a->discipline == VIRTUAL_FIFO && !a->has_policy && a->queue == UINT32_MAX &&
+              a->fail == 0 && !(a->holds_server && a->group_count > 0);
+    }
+    for (uint32_t i = 0; i < sys->client_count && all; i++) {
+        all = sys->clients[i].users == 0;
+    }
+    return all;
+}
+
+// Only where no overload can last: then all attempts of everybody still leave room.
+static void slow_side(Bounds *b, const System *sys, Outcome *out)
+{
+    Slow *slow = &b->slow;
+    slow->visit_count = 0;
+    slow->fits = fits(sys);
+    for (uint32_t i = 0; i < sys->client_count && slow->fits; i++) {
+        const SystemClient *c = &sys->clients[i];
+        int first = slow->visit_count;
+        double sent = attempts_most(sys->edges[c->edge].policy, 0);
+        (void)visit_all(slow, b, sys, sys->edges[c->edge].to, 0, sent, first);
+        by_stage(slow->visits + first, slow->visit_count - first);
+        const ParamValue *p = sys->edges[c->edge].policy;
+        bool limited = p[P_RATE_PER_SECOND].real > 0 && p[P_RATE_MAX_WAIT].integer == 0;
+        slow->clients[i] = (NetworkClient){c->name,
+                                           c->per_second,
+                                           fmax(c->scv, 0.01),
+                                           limited ? (double)p[P_RATE_BURST].integer : 0,
+                                           slow->visits + first,
+                                           slow->visit_count - first};
+    }
+    for (uint32_t i = 0; i < sys->agent_count && slow->fits; i++) {
+        const BoundAgent *a = &b->agents[i];
+        double servers = sys->agents[i].servers > 0 ? sys->agents[i].servers : 1e5;
+        slow->stations[i] = (NetworkStation){sys->agents[i].name, servers, fmax(a->mean, 1e-9),
+                                             a->scv, fmax(a->slow, 1e-9)};
+    }
+    NetworkLoad load = {slow->stations, (int)sys->agent_count, slow->clients,
+                        (int)sys->client_count, 0.01};
+    NetworkBounds *found = &b->found;
+    if (!slow->fits || network_bounds(&load, found, NULL) != 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < sys->client_count; i++) {
+        out->clients[i].p99.high = fmax(found->delay_s[i], out->clients[i].p99.low);
+    }
+}
+
 BoundsFacts bounds_solve(Bounds *b, const System *sys, Outcome *outcome)
 {
     load_of(b, sys);
@@ -333,6 +445,9 @@ BoundsFacts bounds_solve(Bounds *b, const System *sys, Outcome *outcome)
     BoundsFacts facts = facts_of(b, sys, outcome);
     for (uint32_t i = 0; i < sys->client_count; i++) {
         client_of(b, sys, i, &outcome->clients[i]);
+    }
+    if (facts.safe) {
+        slow_side(b, sys, outcome);
     }
     outcome->stable = facts.feasible;
     outcome->reason = (Slice){0};

@@ -15,8 +15,10 @@
 //   p50, p99     `low`: nobody waits, attempts of a call are independent and all begin at once.
 //                INFINITY where even so too few attempts end within their timeouts.
 //   goodput      `high`: from the same, and from each client's own load alone.
-//   p99.high     network calculus, where arrivals are bounded (a rate limit that every request
-//                passes) and work is (a longest service time): a delay that nobody exceeds.
+//   p99.high     where no overload can last: network calculus with numbers of traffic
+//                (model/network_bounds.h) and every attempt that the policies allow. It errs
+//                towards the slow side; it is the one figure here that is not certain. INFINITY
+//                elsewhere.
 // Values are NAN: bounds do not estimate. Independence is that of the model, not of a real system.
 //
 // One thread a Bounds. Times are seconds.

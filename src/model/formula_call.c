@@ -75,7 +75,7 @@ static double place_limit(const CallAsk *ask, double attempts, const Reply *atte
 }
 
 // Replaces the good ends by the first of those of the hedges; their number a try.
-static double hedge(const ParamValue *p, double calls, Spread *ok, CallScratch *scratch)
+static double hedge(const ParamValue *p, Spread *ok, CallScratch *scratch)
 {
     int most = (int)p[P_HEDGE_MAX].integer;
     double delay = SECONDS(p[P_HEDGE_DELAY].integer), total = spread_total(ok);
@@ -94,10 +94,10 @@ static double hedge(const ParamValue *p, double calls, Spread *ok, CallScratch *
         spread_delay(&scratch->next, delay);
         spread_min(&scratch->sum, &scratch->next);
     }
-    // The budget: a share of calls, and `retry.budget_min` a second as for retries.
+    // The budget: a share of calls, with nothing that is always there.
     double allowed = 1, budget = p[P_HEDGE_BUDGET].real;
-    if (budget > 0 && calls > 0) {
-        allowed = fmin(1, (budget + p[P_RETRY_BUDGET_MIN].real / calls) / fmax(wanted, 1e-12));
+    if (budget > 0) {
+        allowed = fmin(1, budget / fmax(wanted, 1e-12));
     }
     spread_scale(ok, 1 - allowed);
     spread_mix(ok, &scratch->sum, allowed);
@@ -119,7 +119,7 @@ static void one_try(const CallAsk *ask, double tries, CallScratch *s, CallAnswer
         spread_put(&a->failed, limit, late);
         ret->timeouts = late;
     }
-    ret->hedges = hedge(p, ask->calls, &a->ok, s);
+    ret->hedges = hedge(p, &a->ok, s);
     if (ret->hedges > 0) { // a try fails where all its attempts do
         double left = fmax(1 - spread_total(&a->ok), 0), failed = spread_total(&a->failed);
         spread_scale(&a->failed, failed > 0 ? fmin(left / failed, 1) : 0);

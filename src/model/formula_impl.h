@@ -98,12 +98,13 @@ typedef struct AgentState {
     const uint32_t *in; // edges that lead here
     uint32_t in_count;
     double arrival_scv;
-    double rate;    // sum of arrivals
-    double ideal;   // if nothing failed
-    double useful;  // a second: requests whose answer reached a client
-    double servers; // 0: any number
-    double held;    // s a server is held by one that is served
-    double used;    // s a server is held by an arrival
+    double rate;        // sum of arrivals
+    double ideal;       // if nothing failed
+    double useful;      // a second: requests whose answer reached a client
+    double useful_work; // s of work a second in them
+    double servers;     // 0: any number
+    double held;        // s a server is held by one that is served
+    double used;        // s a server is held by an arrival
     double utilisation, waiting, blocked;
     double through; // share of arrivals that are served; less than 1 in overload
     bool overloaded;

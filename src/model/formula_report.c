@@ -35,9 +35,9 @@ typedef struct Band {
 } Band;
 
 static const Band BANDS[] = {
-    {0.5, 0.08, 0.15, 0.06, 0.03},  {0.7, 0.10, 0.20, 0.08, 0.04},
-    {0.8, 0.12, 0.25, 0.12, 0.06},  {0.9, 0.18, 0.35, 0.20, 0.10},
-    {0.95, 0.30, 0.50, 0.35, 0.20}, {INFINITY, 0.60, 0.80, 0.70, 0.40},
+    {0.5, 0.12, 0.20, 0.09, 0.06},  {0.7, 0.15, 0.26, 0.12, 0.08},
+    {0.8, 0.18, 0.32, 0.18, 0.12},  {0.9, 0.27, 0.45, 0.30, 0.20},
+    {0.95, 0.45, 0.65, 0.50, 0.40}, {INFINITY, 0.90, 1.00, 1.00, 0.80},
 };
 
 static Band band_of(const FormulaFacts *facts, double confidence)
@@ -84,7 +84,8 @@ static Estimate quantile(const Reply *r, double q, double share, double doubt)
 // A share p of requests: it is 1 - p that formulas get wrong by a factor.
 static Estimate complement(double good, double doubt)
 {
-    double bad = 1 - good, few = bad / (1 + 10 * doubt), many = bad * (1 + 10 * doubt) + 0.002;
+    double bad = 1 - good, few = fmax(bad / (1 + 10 * doubt) - 0.002, 0),
+           many = bad * (1 + 10 * doubt) + 0.005;
     return (Estimate){good, fmax(1 - many, 0), fmin(1 - few, 1)};
 }
 
@@ -120,16 +121,31 @@ static void edge_out(const Formula *f, uint32_t i, const Band *band, EdgeOutcome
     out->timeouts = around(timeouts, 5 * band->rate);
 }
 
-// Requests a second at each agent that in the end made an answer to a client, from the clients
-// down.
+// Mean work of those requests over an edge that end within its timeout: the long ones are cut off.
+static double good_work(const Formula *f, const System *sys, uint32_t edge)
+{
+    const AgentState *to = &f->agents[sys->edges[edge].to];
+    double limit = SECONDS(sys->edges[edge].policy[P_TIMEOUT_ATTEMPT].integer);
+    double within = limit > 0 ? spread_cdf(&to->work, limit) : 1;
+    if (limit <= 0 || within < 1e-6) {
+        return spread_mean(&to->work);
+    }
+    double until = spread_mean_until(&to->work, limit);
+    return fmax(until - limit * (1 - within), 0) / within;
+}
+
+// Requests a second at each agent that in the end made an answer to a client, and the work in them,
+// from the clients down.
 static void useful_of(Formula *f, const System *sys)
 {
     for (uint32_t i = 0; i < f->agent_count; i++) {
-        f->agents[i].useful = 0;
+        f->agents[i].useful = f->agents[i].useful_work = 0;
     }
     for (uint32_t i = 0; i < f->client_count; i++) {
         double ok = spread_total(&formula_client_reply(f, sys, i)->ok);
-        f->agents[sys->edges[sys->clients[i].edge].to].useful += f->rates[i] * ok;
+        uint32_t edge = sys->clients[i].edge;
+        f->agents[sys->edges[edge].to].useful += f->rates[i] * ok;
+        f->agents[sys->edges[edge].to].useful_work += f->rates[i] * ok * good_work(f, sys, edge);
     }
     for (uint32_t n = f->agent_count; n-- > 0;) {
         const SystemAgent *agent = &sys->agents[f->order[n]];
@@ -140,9 +156,11 @@ static void useful_of(Formula *f, const System *sys)
                                                       : group->first;
             for (uint32_t t = 0; t < group->count; t++) {
                 const SystemTarget *target = &group->targets[t];
-                f->agents[sys->edges[target->edge].to].useful += f->agents[f->order[n]].useful *
-                                                                 target->chance * target->repeat *
-                                                                 needed / group->count;
+                AgentState *to = &f->agents[sys->edges[target->edge].to];
+                double made = f->agents[f->order[n]].useful * target->chance * target->repeat *
+                              needed / group->count;
+                to->useful += made;
+                to->useful_work += made * good_work(f, sys, target->edge);
             }
         }
     }
@@ -156,7 +174,9 @@ static void agent_out(const AgentState *a, const Band *band, AgentOutcome *out)
         a->overloaded ? (Estimate){INFINITY, 0, INFINITY} : around(a->waiting, 4 * band->mean);
     out->servers = around(a->servers > 0 ? a->servers : NAN, 0);
     double work = a->rate * (1 - a->blocked) * a->used;
-    double wasted = work > 0 ? fmin(fmax(1 - a->useful * a->until.mean / work, 0), 1) : 0;
+    // Where a server is held during calls, too, its own work stands for all of it.
+    double own = a->until.mean > 0 ? spread_mean(&a->work) / a->until.mean : 1;
+    double wasted = work * own > 0 ? fmin(fmax(1 - a->useful_work / (work * own), 0), 1) : 0;
     out->wasted = (Estimate){wasted, fmax(wasted - 3 * band->rate * (wasted + 0.02), 0),
                              fmin(wasted + 3 * band->rate * (wasted + 0.02), 1)};
 }

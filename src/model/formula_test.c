@@ -167,6 +167,9 @@ static void retries_are_a_geometric_sum(void **state)
     NEAR(s.outcome->edges[0].timeouts.value, 2 * attempts * f, 0.02);
     NEAR(s.outcome->clients[0].errors.value, f * f * f, 0.03);
     assert_true(isinf(s.outcome->clients[0].p99.value)); // one in twenty fails
+    // Wasted: all that is not in the good ones, of which each works E (S | S <= 1 s).
+    double good = (1 - 2 * f) / (1 - f), work = attempts * (1 - f);
+    NEAR(s.outcome->agents[0].wasted.value, 1 - (1 - f * f * f) * good / work, 0.03);
     // Cancelled work ends with its attempt: E min(S, 1 s) a piece.
     NEAR(s.outcome->agents[0].utilisation.value, 2 * attempts * (1 - exp(-1)), 0.02);
     done(&s);
@@ -268,7 +271,7 @@ static void the_pipeline_is_as_simulated(void **state)
 static void random_systems_keep_the_laws(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 60; seed++) {
+    for (uint64_t seed = 1; seed <= 20; seed++) {
         Arena *arena = arena_create(64 << 20);
         Solved s = solve_system(arena, system_random(arena, seed, NULL));
         for (uint32_t i = 0; i < s.sys->client_count; i++) {

@@ -148,6 +148,8 @@ MUST_USE int interface_compose(Arena *arena, const Interface *const *list, size_
 
 typedef struct InterfaceProgram InterfaceProgram;
 
+struct InterfaceFitted; // model/interface_fit.h
+
 typedef struct InterfaceRate {
     Slice client;
     double rate; // a second; of an open client
@@ -159,13 +161,14 @@ typedef struct InterfaceQuery {
     size_t rate_count;
     const SystemChange *changes;
     size_t change_count;
-    bool exact_fidelity; // `fidelity` and no other; else the best that the budget allows
-    Fidelity fidelity;   // bounds, formula, simulation, hybrid
-    int64_t budget_ns;   // of the clock; 0: 50 ms
-    double confidence;   // 0: 0.9
-    uint64_t seed;       // of simulations
-    bool outside;        // also outside of ranges and of the region, and then say so
-    uint32_t threads;    // of simulations; 0: 1
+    bool exact_fidelity;            // `fidelity` and no other; else the best that the budget allows
+    Fidelity fidelity;              // bounds, formula, simulation, hybrid
+    int64_t budget_ns;              // of the clock; 0: 50 ms
+    double confidence;              // 0: 0.9
+    uint64_t seed;                  // of simulations
+    bool outside;                   // also outside of ranges and of the region, and then say so
+    uint32_t threads;               // of simulations; 0: 1
+    struct InterfaceFitted *fitted; // of the program's System, for the hybrid; or NULL
 } InterfaceQuery;
 
 typedef struct InterfaceAnswer {
@@ -182,7 +185,8 @@ MUST_USE int interface_program(const System *sys, InterfaceProgram **ret_program
 void interface_program_destroy(InterfaceProgram *program); // NULL is fine
 // Answers in `arena`. ERR_ARG: a client that is not there or closed, a rate that is none, a value
 // outside of what its owner allows (unless `outside`); ERR_UNSUPPORTED: a fidelity that it does not
-// have. An unstable system is an answer, not an error.
+// have. Auto takes the hybrid before the formula where something was fitted, and simulates where
+// the budget has room. An unstable system is an answer, not an error.
 MUST_USE int interface_query(InterfaceProgram *program, Arena *arena, const InterfaceQuery *query,
                              InterfaceAnswer *ret_answer, Err *e);
 // What a query has cost so far, ns; NAN: never asked.

@@ -4,6 +4,7 @@
 
 #include "model/bounds.h"
 #include "model/formula.h"
+#include "model/interface_fit.h"
 #include "model/interface_impl.h"
 #include "model/sim.h"
 #include "os/clock.h"
@@ -126,6 +127,23 @@ static FormulaFacts by_formula(InterfaceProgram *p, Arena *arena, const System *
     return facts;
 }
 
+static int by_hybrid(InterfaceProgram *p, Arena *arena, const System *sys, const InterfaceQuery *q,
+                     InterfaceAnswer *answer, Err *e)
+{
+    int64_t begun = clock_now(clock_real());
+    bool outside = false;
+    int rc = interface_fit_predict(q->fitted, sys, answer->outcome, &outside, e);
+    if (rc == 0 && answer->outcome->fidelity == FIDELITY_HYBRID) {
+        answer->fidelity = FIDELITY_HYBRID;
+        if (outside && answer->note.len == 0) {
+            answer->note = arena_printf(arena, "outside of what the model was fitted on");
+        }
+    }
+    answer->outside = answer->outside || outside;
+    p->cost_ns[FIDELITY_HYBRID] = (double)(clock_now(clock_real()) - begun);
+    return rc;
+}
+
 // Seconds of virtual time that a replication may have for so much of the clock.
 static double seconds_for(const InterfaceProgram *p, const System *sys, const Outcome *formula,
                           uint32_t threads, double clock_ns)
@@ -178,7 +196,7 @@ int interface_query(InterfaceProgram *p, Arena *arena, const InterfaceQuery *q,
     System *sys = NULL;
     bool exact = q->exact_fidelity;
     if (exact && (q->fidelity == FIDELITY_LEARNED || q->fidelity == FIDELITY_MEASURED ||
-                  q->fidelity == FIDELITY_HYBRID)) {
+                  (q->fidelity == FIDELITY_HYBRID && !q->fitted))) {
         return err_set(e, ERR_UNSUPPORTED, "this interface has no fidelity \"%s\"",
                        FIDELITY_NAMES[q->fidelity]);
     }
@@ -199,6 +217,10 @@ int interface_query(InterfaceProgram *p, Arena *arena, const InterfaceQuery *q,
         double left = budget - formula_ns;
         double seconds = seconds_for(p, sys, out, q->threads > 0 ? q->threads : 1, left * 0.8);
         bool wanted = exact ? q->fidelity == FIDELITY_SIMULATION : seconds >= SECONDS_MIN;
+        bool hybrid = q->fitted && !wanted && (!exact || q->fidelity == FIDELITY_HYBRID);
+        if (hybrid) {
+            rc = by_hybrid(p, arena, sys, q, &answer, e);
+        }
         if (wanted) {
             rc = by_simulation(p, arena, sys, fmax(seconds, SECONDS_MIN), q, &answer, e);
             if (rc == 0 && facts.bistable) {

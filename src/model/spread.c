@@ -301,13 +301,65 @@ typedef struct Above {
     double share;
 } Above;
 
+static const Above ABOVE[] = {
+    {12, 0},
+    {11, 0.50000000000000133},
+    {11, 0.028062843659153389},
+    {10, 0.55779439083879956},
+    {10, 0.11234503176863118},
+    {9, 0.67357605592331815},
+    {9, 0.25312784829646046},
+    {8, 0.84773140579782169},
+    {8, 0.45088114280577335},
+    {8, 0.076304373586600513},
+    {7, 0.70626489853403673},
+    {7, 0.3527115079407645},
+    {7, 0.019001544398254709},
+    {6, 0.68642147148327071},
+    {6, 0.37144120900955158},
+    {6, 0.074139430258871486},
+    {5, 0.78124621144542006},
+    {5, 0.50063069936807747},
+    {5, 0.23576492577825342},
+    {4, 0.98491846421659512},
+    {4, 0.73491846421659468},
+    {4, 0.4989498860461698},
+    {4, 0.27622520651108617},
+    {4, 0.066001102697658465},
+    {3, 0.85970162868175759},
+    {3, 0.66127649718573134},
+    {3, 0.47398811257614731},
+    {3, 0.29721141727951206},
+    {3, 0.13035643550825823},
+    {2, 0.97125285076196977},
+    {2, 0.81376271952511214},
+    {2, 0.66511183014977149},
+    {2, 0.52480407411109797},
+    {2, 0.39237118731618847},
+    {2, 0.26737118731618748},
+    {2, 0.14938689823097465},
+    {2, 0.038024558463433479},
+    {1, 0.92892327660377116},
+    {1, 0.82381122469705914},
+    {1, 0.72459865894904585},
+    {1, 0.63095446664425359},
+    {1, 0.54256611899593443},
+    {1, 0.45913862811030809},
+    {1, 0.38039356249187828},
+    {1, 0.30606811780420895},
+    {1, 0.23591423978487089},
+    {1, 0.16969779638741617},
+    {1, 0.10719779638741556},
+    {1, 0.048205651844810377},
+};
+
 static Above above_of(int d)
 {
-    double ratio = 1 + exp2(-(double)d / SPREAD_OCTAVE);
-    int steps = d == 0 ? SPREAD_OCTAVE : (int)(log2(ratio) * SPREAD_OCTAVE);
-    double at = exp2((double)steps / SPREAD_OCTAVE);
-    double share = (ratio - at) / (at * (STEP[1] - 1));
-    return (Above){steps, fmin(fmax(share, 0), 1)};
+    if (d < (int)COUNT_OF(ABOVE)) {
+        return ABOVE[d];
+    }
+    int octave = d / SPREAD_OCTAVE, rest = d - octave * SPREAD_OCTAVE;
+    return (Above){0, ldexp(1 / STEP[rest], -octave) / (STEP[1] - 1)};
 }
 
 // Adds big[m] * small[m - d] for all m: one diagonal.
@@ -333,6 +385,33 @@ static void diagonal(double *restrict out, const Spread *big, const Spread *smal
     }
 }
 
+static void diagonals(double *out, const Spread *a, const Spread *b)
+{
+    int reach_a = a->high - b->low, reach_b = b->high - a->low;
+    for (int d = a->low - b->high > 0 ? a->low - b->high : 0; d < reach_a; d++) {
+        diagonal(out, a, b, d);
+    }
+    for (int d = b->low - a->high > 1 ? b->low - a->high : 1; d < reach_b; d++) {
+        diagonal(out, b, a, d);
+    }
+}
+
+// A constant, or nearly: each of its few cells against all of the other's.
+enum { FEW = 4 };
+
+static void points(double *out, const Spread *few, const Spread *many)
+{
+    for (int i = few->low; i < few->high; i++) {
+        double mass = few->mass[i];
+        for (int m = many->low; m < many->high; m++) {
+            Above above = above_of(m > i ? m - i : i - m);
+            double *at = out + (m > i ? m : i) + above.steps, both = mass * many->mass[m];
+            at[0] += both * (1 - above.share);
+            at[1] += both * above.share;
+        }
+    }
+}
+
 void spread_add(Spread *to, const Spread *a, const Spread *b)
 {
     spread_clear(to);
@@ -344,12 +423,11 @@ void spread_add(Spread *to, const Spread *a, const Spread *b)
         int low = a->low > b->low ? a->low : b->low;
         int high = (a->high > b->high ? a->high : b->high) + SPREAD_OCTAVE + 1;
         memset(out + low, 0, sizeof *out * (size_t)(high + 1 - low));
-        int reach_a = a->high - b->low, reach_b = b->high - a->low;
-        for (int d = a->low - b->high > 0 ? a->low - b->high : 0; d < reach_a; d++) {
-            diagonal(out, a, b, d);
-        }
-        for (int d = b->low - a->high > 1 ? b->low - a->high : 1; d < reach_b; d++) {
-            diagonal(out, b, a, d);
+        const Spread *few = a->high - a->low < b->high - b->low ? a : b;
+        if (few->high - few->low <= FEW) {
+            points(out, few, few == a ? b : a);
+        } else {
+            diagonals(out, a, b);
         }
         double over = 0;
         while (high > SPREAD_CELLS) {

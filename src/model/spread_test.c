@@ -87,6 +87,24 @@ static void cuts_delays_and_constants(void **state)
     NEAR(spread_mean_until(&s, 3.0), 2.0 * (1 - exp(-1.5)), 0.01);
 }
 
+// The table of diagonals against what it stands for: the sum of two points has their mean, and lies
+// within one step of it.
+static void sums_of_points_are_exact(void **state)
+{
+    (void)state;
+    for (int d = 0; d < 150; d++) {
+        Spread a, b, sum;
+        spread_clear(&a);
+        spread_clear(&b);
+        spread_put(&a, spread_time(200) * 1.0000001, 1);
+        spread_put(&b, spread_time(200 - d) * 1.0000001, 1);
+        spread_add(&sum, &a, &b);
+        NEAR(spread_mean(&sum), spread_time(200) + spread_time(200 - d), 1e-5);
+        NEAR(spread_total(&sum), 1, 1e-12);
+        assert_true(spread_scv(&sum) < 2e-3);
+    }
+}
+
 static void the_grid_ends(void **state)
 {
     (void)state;
@@ -110,6 +128,7 @@ int main(void)
         cmocka_unit_test(the_sum_of_exponentials_is_erlang),
         cmocka_unit_test(the_earlier_and_the_later_of_two),
         cmocka_unit_test(cuts_delays_and_constants),
+        cmocka_unit_test(sums_of_points_are_exact),
         cmocka_unit_test(the_grid_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
