@@ -777,6 +777,67 @@ to = ["b"]
     has(w.run("coordinate", "run", system, "--mode", "maybe", code=2).err, "advise")
 
 
+OBSERVED = """version = 1
+name = "observed"
+[agents.s]
+servers = 4
+service = {dist = "exponential", mean = "100ms"}
+range = {"servers" = [4, 8]}
+[clients.c]
+to = "s"
+rate = RATE
+[objectives.c]
+within = "2s"
+goodput = 0.95
+"""
+
+
+def observed_rows(w, system, kind):
+    """What a fit takes from the ledger."""
+    w.run("interface", "fit", system, "--observed", kind, "--rows", w.path("rows.json"),
+          "-o", w.path("model.json"))
+    with open(w.path("rows.json"), encoding="utf-8") as file:
+        rows = json.load(file)
+    names = [column["name"] for column in rows["columns"]]
+    return [dict(zip(names, row["cells"]), source=row["source"]) for row in rows["rows"]]
+
+
+def case_observed(w):
+    """Simulations, a run and windows become observations, and those a model that holds."""
+    system = w.write("observed.toml", OBSERVED.replace("RATE", "16"))
+    w.run("interface", "fit", system, "--observed", "runs", code=1)  # nothing was seen yet
+    for rate in (16, 22, 28):
+        system = w.write("observed.toml", OBSERVED.replace("RATE", str(rate)))
+        for servers in (4, 5, 6, 8):
+            w.run("simulate", system, "--horizon", "60s", "--warmup", "10s", "-r", "3", "-q",
+                  "--seed", f"{rate}{servers}", "--set", f"s.servers={servers}")
+    rows = observed_rows(w, system, "runs")
+    assert sorted((r["c.rate"], r["s.servers"]) for r in rows) == \
+        [(rate, servers) for rate in (16, 22, 28) for servers in (4, 5, 6, 8)], rows
+    assert rows[0]["source"] == "simulation:seed=164", rows[0]
+    answer = w.run("interface", "query", system, "--rate", "c=22", "--with", "s.servers=6",
+                   "--fidelity", "hybrid", "--model", w.path("model.json"))
+    has(answer.out, "by hybrid")
+    has(w.run("interface", "validate", system, "--fidelity", "hybrid", "--model",
+              w.path("model.json"), "--settings", "6", "--requests", "500").out, "the intervals hold")
+    # What rows do not say parts them: this timeout has no range.
+    has(w.run("interface", "fit", system, "--observed", "runs", "--set", "c->s.timeout.attempt=9s",
+              code=1).err, "no runs")
+    live = ("system", "run", system, "--horizon", "40s", "--warmup", "10s", "--scale", "20")
+    code = w.run(*live, code=(0, 113)).code  # a busy machine measures itself
+    w.run(*live, "--no-ledger", code=(0, 113))
+    lives = [r for r in observed_rows(w, system, "runs") if r["source"] == "live:seed=1"]
+    assert len(lives) == (1 if code == 0 else 0), lives
+    pipeline = w.write("watched.toml", PIPELINE.replace('"pipeline"', '"watched"'))
+    w.run("coordinate", "run", pipeline, "--duration", "300s", code=(0, 99))
+    windows = observed_rows(w, pipeline, "windows")
+    assert 10 <= len(windows) <= 28, len(windows)  # of 30, but for the first and around changes
+    assert len({r["tasks->b.retry.attempts"] for r in windows} |
+               {r["tasks->b.timeout.attempt"] for r in windows}) > 1, windows
+    assert len({r["tasks.rate"] for r in windows}) > 1, "the load that came, not the one expected"
+    w.run("ledger", "verify")
+
+
 CASES = [(name[5:], case) for name, case in list(globals().items()) if name.startswith("case_")]
 
 

@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json_write.h"
@@ -17,6 +18,8 @@
 #include "manage/plant_live.h"
 #include "manage/plant_virtual.h"
 #include "manage/story_report.h"
+#include "model/observed.h"
+#include "os/clock.h"
 #include "os/file.h"
 #include "os/signal.h"
 
@@ -44,6 +47,9 @@ typedef struct Run {
     size_t planner_count;
     LlmConfig llm;
     size_t violated; // as of the last window
+    Sha256 policies; // as of the end of the last window
+    uint32_t steady; // windows at whose ends they were the same
+    bool deaf;       // an observation could not be kept
 } Run;
 
 static void on_signal(void *ctx, int number)
@@ -68,11 +74,33 @@ static void on_event(void *ctx, const StoryEvent *event)
     buf_done(&line);
 }
 
+// An observation for models to be fitted on, of a window from whose beginning to whose end nobody
+// changed a policy: what is agreed on after one window takes effect early in the next.
+static void observe(Run *r, const PlantWindow *window)
+{
+    const System *sys = r->plant->sys;
+    Sha256 policies = observed_policies(sys);
+    r->steady = sha256_eq(&policies, &r->policies) ? r->steady + 1 : 0;
+    r->policies = policies;
+    if (r->ledger == NULL || r->steady < 2 || r->deaf) {
+        return;
+    }
+    char source[64];
+    int n = snprintf(source, sizeof source, "%s:window=%.0fs-%.0fs", r->plant->ops->kind,
+                     (double)window->from_ns / 1e9, (double)window->until_ns / 1e9);
+    Err e = {0};
+    if (observed_store(r->ledger, sys, window->outcome, OBSERVED_WINDOWS,
+                       (Slice){source, (size_t)n}, clock_wall(clock_real()), &e) != 0) {
+        r->deaf = true; // said once; management goes on without
+        app_warn(r->app, "no more observations are kept: %s", e.text);
+    }
+}
+
 static void on_window(void *ctx, const PlantWindow *window, const DetectFound *found)
 {
     Run *r = ctx;
-    (void)window;
     r->violated = found->count;
+    observe(r, window);
 }
 
 static int make_plant(Run *r, const OptionSet *set, const System *sys, Err *e)

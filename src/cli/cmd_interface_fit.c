@@ -8,6 +8,7 @@
 #include "cli/system_file.h"
 #include "cli/table.h"
 #include "model/interface_fit.h"
+#include "model/observed.h"
 #include "model/sim.h"
 #include "os/clock.h"
 #include "os/file.h"
@@ -79,6 +80,25 @@ static int simulate_rows(App *app, const OptionSet *set, const System *sys, Data
     return rc;
 }
 
+static const char *const OBSERVED_CHOICES[] = {"runs", "windows", NULL};
+
+static int ledger_rows(App *app, const OptionSet *set, const System *sys, Dataset *d, Err *e)
+{
+    Ledger *ledger = NULL;
+    ObservedKind kind = option_int(set, "observed") == 0 ? OBSERVED_RUNS : OBSERVED_WINDOWS;
+    int rc = app_open_ledger(app, set, true, &ledger, e);
+    rc = rc != 0 ? rc : observed_load(d, ledger, sys, kind, e);
+    ledger_close(ledger);
+    if (rc == 0 && dataset_rows(d) == 0) {
+        return err_set(e, ERR_NOT_FOUND,
+                       "the ledger has no %s of \"%.*s\" as it is now: rows count only for the "
+                       "system that they were observed of, but for loads and for policies that "
+                       "have a range",
+                       OBSERVED_CHOICES[kind], SLICE_FMT(sys->name));
+    }
+    return rc;
+}
+
 static void print_report(App *app, const Learned *m)
 {
     buf_printf(&app->out, "fitted on %zu rows\n\n", learned_rows(m));
@@ -135,6 +155,8 @@ static int run_fit(App *app, const OptionSet *set, Err *e)
     InterfaceFitted *fit = NULL;
     if (option_given(set, "observations")) {
         rc = dataset_load_file(d, arena_cstr(app->arena, option_string(set, "observations")), e);
+    } else if (option_given(set, "observed")) {
+        rc = ledger_rows(app, set, sys, d, e);
     } else {
         rc = simulate_rows(app, set, sys, d, e);
     }
@@ -192,6 +214,11 @@ static const Option FIT_OPTIONS[] = {
      .kind = OPTION_STRING,
      .metavar = "FILE",
      .help = "What was observed, as JSON or CSV, instead of simulations."},
+    {.name = "observed",
+     .kind = OPTION_CHOICE,
+     .choices = OBSERVED_CHOICES,
+     .help = "What the ledger has of this system instead: runs of it (simulate --ledger, system "
+             "run) or windows of coordinate run."},
     OPTION_SETTINGS("100"),
     OPTION_REQUESTS("2000"),
     OPTION_SEED,
@@ -207,12 +234,15 @@ static const Option FIT_OPTIONS[] = {
      .metavar = "FILE",
      .section = "Output",
      .help = "Write the rows that it was fitted on."},
-    OPTION_JSON};
+    OPTION_JSON,
+    OPTION_LEDGER};
 static const Example FIT_EXAMPLES[] = {
     {"perfwright interface fit pipeline.toml -o pipeline.model.json",
      "Formula and what 100 simulated settings say that it misses."},
     {"perfwright interface fit pipeline.toml --observations week.csv",
      "From what the running system did."},
+    {"perfwright interface fit pipeline.toml --observed runs -o pipeline.model.json",
+     "From what simulate and system run left in the ledger."},
 };
 static const Verb VERB_FIT = {
     .name = "interface fit",

@@ -10,6 +10,7 @@
 #include "cli/table.h"
 #include "ledger/run.h"
 #include "ledger/sha256.h"
+#include "model/observed.h"
 #include "model/sim_compare.h"
 #include "os/clock.h"
 #include "os/file.h"
@@ -180,6 +181,21 @@ static Slice canonical_system(App *app, const System *sys, Err *e)
     return result;
 }
 
+// A row for models to be fitted on, unless a replication overflowed: that has no steady state.
+static int observe(const Simulation *s, Ledger *ledger, const System *sys, const SimResult *result,
+                   Err *e)
+{
+    for (uint32_t i = 0; i < result->run_count; i++) {
+        if (result->runs[i].end != SIM_ENDED) {
+            return 0;
+        }
+    }
+    Slice source =
+        arena_printf(s->app->arena, "simulation:seed=%llu", (unsigned long long)s->o.seed);
+    return observed_store(ledger, sys, result->outcome, OBSERVED_RUNS, source,
+                          clock_wall(clock_real()), e);
+}
+
 // The document and the outcome, as a run of kind "simulation", where --ledger names a ledger.
 static int record(Simulation *s, const System *sys, const SimResult *result, Err *e)
 {
@@ -216,6 +232,7 @@ static int record(Simulation *s, const System *sys, const SimResult *result, Err
                       .summary_json = buf_slice(&summary)};
         rc = run_finish(writer, &end, e);
     }
+    rc = rc != 0 ? rc : observe(s, ledger, sys, result, e);
     if (rc == 0) {
         app_say(app, "recorded as %s", info.id);
     }

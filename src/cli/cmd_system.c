@@ -8,6 +8,8 @@
 #include "cli/system_file.h"
 #include "cli/table.h"
 #include "manage/live_run.h"
+#include "model/observed.h"
+#include "os/clock.h"
 #include "os/signal.h"
 
 #define SYSTEM_POSITIONAL                                                                          \
@@ -286,6 +288,23 @@ static void print_run(App *app, const OptionSet *set, const System *sys, const L
     }
 }
 
+// An observation of the system, for models to be fitted on. A run that was cut short has measured
+// another stretch of time, and an invalid one the machine.
+static int record(App *app, const OptionSet *set, const System *sys, const LiveRun *run, Err *e)
+{
+    Ledger *ledger = NULL;
+    if (option_flag(set, "no-ledger") || run->stopped || run->invalid) {
+        return 0;
+    }
+    int rc = app_open_ledger(app, set, false, &ledger, e);
+    Slice source = arena_printf(app->arena, "live:seed=%lld", (long long)option_int(set, "seed"));
+    rc = rc != 0 ? rc
+                 : observed_store(ledger, sys, run->outcome, OBSERVED_RUNS, source,
+                                  clock_wall(clock_real()), e);
+    ledger_close(ledger);
+    return rc;
+}
+
 static int run_run(App *app, const OptionSet *set, Err *e)
 {
     System *sys;
@@ -302,6 +321,9 @@ static int run_run(App *app, const OptionSet *set, Err *e)
         return rc;
     }
     print_run(app, set, sys, &run);
+    if ((rc = record(app, set, sys, &run, e)) != 0) {
+        return rc;
+    }
     if (run.stopped) {
         app_warn(app, "stopped after %.0f s of the system's time; the numbers are of that",
                  (double)run.measured_ns / 1e9);
@@ -341,7 +363,12 @@ static const Option RUN_OPTIONS[] = {OPTION_SYSTEM_SET,
                                       .min = 0.5,
                                       .max = 0.999,
                                       .help = "Of the intervals."},
-                                     OPTION_JSON};
+                                     OPTION_JSON,
+                                     OPTION_LEDGER,
+                                     {.name = "no-ledger",
+                                      .kind = OPTION_FLAG,
+                                      .section = "Ledger",
+                                      .help = "Keep no observation for interface fit."}};
 static const Example RUN_EXAMPLES[] = {
     {"perfwright system run pipeline.toml", "300 s of the system in 30 s, and what it did."},
     {"perfwright system run pipeline.toml --set 'a->b.timeout.attempt=10s' --json",
