@@ -811,10 +811,14 @@ def case_observed(w):
         for servers in (4, 5, 6, 8):
             w.run("simulate", system, "--horizon", "60s", "--warmup", "10s", "-r", "3", "-q",
                   "--seed", f"{rate}{servers}", "--set", f"s.servers={servers}")
+    live = ("system", "run", system, "--horizon", "30s", "--warmup", "10s", "--scale", "20")
+    code = w.run(*live, code=(0, 113)).code  # a busy machine measures itself
+    w.run(*live, "--horizon", "12s", "--seed", "2", "--no-ledger", code=(0, 113))
     rows = observed_rows(w, system, "runs")
-    assert sorted((r["c.rate"], r["s.servers"]) for r in rows) == \
+    lives = [r for r in rows if not r["source"].startswith("simulation")]
+    assert [r["source"] for r in lives] == (["live:seed=1"] if code == 0 else []), lives
+    assert sorted((r["c.rate"], r["s.servers"]) for r in rows if r not in lives) == \
         [(rate, servers) for rate in (16, 22, 28) for servers in (4, 5, 6, 8)], rows
-    assert rows[0]["source"] == "simulation:seed=164", rows[0]
     answer = w.run("interface", "query", system, "--rate", "c=22", "--with", "s.servers=6",
                    "--fidelity", "hybrid", "--model", w.path("model.json"))
     has(answer.out, "by hybrid")
@@ -823,18 +827,10 @@ def case_observed(w):
     # What rows do not say parts them: this timeout has no range.
     has(w.run("interface", "fit", system, "--observed", "runs", "--set", "c->s.timeout.attempt=9s",
               code=1).err, "no runs")
-    live = ("system", "run", system, "--horizon", "40s", "--warmup", "10s", "--scale", "20")
-    code = w.run(*live, code=(0, 113)).code  # a busy machine measures itself
-    w.run(*live, "--no-ledger", code=(0, 113))
-    lives = [r for r in observed_rows(w, system, "runs") if r["source"] == "live:seed=1"]
-    assert len(lives) == (1 if code == 0 else 0), lives
-    pipeline = w.write("watched.toml", PIPELINE.replace('"pipeline"', '"watched"'))
-    w.run("coordinate", "run", pipeline, "--duration", "300s", code=(0, 99))
-    windows = observed_rows(w, pipeline, "windows")
-    assert 10 <= len(windows) <= 28, len(windows)  # of 30, but for the first and around changes
-    assert len({r["tasks->b.retry.attempts"] for r in windows} |
-               {r["tasks->b.timeout.attempt"] for r in windows}) > 1, windows
-    assert len({r["tasks.rate"] for r in windows}) > 1, "the load that came, not the one expected"
+    w.run("coordinate", "run", system, "--duration", "200s", code=(0, 99))
+    windows = observed_rows(w, system, "windows")
+    assert 10 <= len(windows) <= 18, len(windows)  # of 20, but for the first two
+    assert len({r["c.rate"] for r in windows}) > 1, "the load that came, not the one expected"
     w.run("ledger", "verify")
 
 
