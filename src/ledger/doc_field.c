@@ -1,9 +1,21 @@
 #include "ledger/doc_field.h"
 
+#include "ledger/record.h"
+
 static int missing(const Doc *d, const char *key, const char *what, Err *e)
 {
     return err_set(e, ERR_CORRUPT, d ? "\"%s\" must be %s" : "\"%s\" is missing: it must be %s",
                    key, what);
+}
+
+int field_object(Arena *arena, Slice payload, const Doc **ret, Err *e)
+{
+    DocOptions o = {.format = DOC_FORMAT_JSON, .source = "record", .max_bytes = RECORD_PAYLOAD_MAX};
+    int rc = doc_parse(arena, payload, &o, ret, e);
+    if (rc == 0 && (*ret)->type != DOC_OBJECT) {
+        return err_set(e, ERR_CORRUPT, "a record's payload must be an object");
+    }
+    return rc == ERR_PARSE ? ERR_CORRUPT : rc;
 }
 
 int field_text(const Doc *object, const char *key, Slice *ret, Err *e)

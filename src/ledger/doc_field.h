@@ -4,6 +4,9 @@
 
 #include "base/doc.h"
 
+// The payload of a record, which is an object; ERR_CORRUPT when it is not.
+MUST_USE int field_object(Arena *arena, Slice payload, const Doc **ret, Err *e);
+
 // ERR_CORRUPT with the member's name when it is missing or of another type.
 MUST_USE int field_text(const Doc *object, const char *key, Slice *ret, Err *e);
 MUST_USE int field_int(const Doc *object, const char *key, int64_t min, int64_t max, int64_t *ret,

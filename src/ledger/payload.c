@@ -83,16 +83,6 @@ static int read_document(Arena *arena, const Doc *object, const char *key, Slice
     return 0;
 }
 
-static int parse(Arena *arena, Slice payload, const Doc **ret, Err *e)
-{
-    DocOptions o = {.format = DOC_FORMAT_JSON, .source = "record", .max_bytes = RECORD_PAYLOAD_MAX};
-    int rc = doc_parse(arena, payload, &o, ret, e);
-    if (rc == 0 && (*ret)->type != DOC_OBJECT) {
-        return err_set(e, ERR_CORRUPT, "a record's payload must be an object");
-    }
-    return rc == ERR_PARSE ? ERR_CORRUPT : rc;
-}
-
 // ---- run.begin
 
 void payload_write_begin(Buf *out, const RunInfo *info, int64_t pid)
@@ -140,7 +130,7 @@ int payload_read_begin(Arena *arena, Slice payload, RunInfo *ret_info, Err *e)
     const Doc *d;
     RunInfo info = {0};
     Slice id;
-    int rc = parse(arena, payload, &d, e);
+    int rc = field_object(arena, payload, &d, e);
     if (rc != 0 || (rc = field_text(d, "id", &id, e)) != 0 ||
         (rc = field_text(d, "group", &info.group, e)) != 0 ||
         (rc = field_text(d, "kind", &info.kind, e)) != 0 ||
@@ -186,7 +176,7 @@ int payload_read_series(Arena *arena, Slice payload, SeriesInfo *ret_series, Err
     SeriesInfo s = {0};
     int64_t id, unit;
     Slice kind;
-    int rc = parse(arena, payload, &d, e);
+    int rc = field_object(arena, payload, &d, e);
     if (rc != 0 || (rc = field_int(d, "id", 0, SERIES_MAX - 1, &id, e)) != 0 ||
         (rc = field_text(d, "kind", &kind, e)) != 0 ||
         (rc = field_text(d, "metric", &s.metric, e)) != 0 ||
@@ -304,7 +294,7 @@ int payload_read_interval(Arena *arena, Slice payload, IntervalPayload *ret, Err
 {
     const Doc *d;
     IntervalPayload interval;
-    int rc = parse(arena, payload, &d, e);
+    int rc = field_object(arena, payload, &d, e);
     if (rc != 0 || (rc = field_int(d, "index", 0, INTERVAL_MAX, &interval.index, e)) != 0 ||
         (rc = read_points(arena, doc_get(d, SLICE("points")), &interval.points, &interval.count,
                           e)) != 0) {
@@ -330,7 +320,7 @@ int payload_read_event(Arena *arena, Slice payload, RunEvent *ret_event, Err *e)
 {
     const Doc *d;
     RunEvent event;
-    int rc = parse(arena, payload, &d, e);
+    int rc = field_object(arena, payload, &d, e);
     if (rc != 0 || (rc = field_int(d, "at_ns", INT64_MIN, INT64_MAX, &event.at_ns, e)) != 0 ||
         (rc = field_text(d, "kind", &event.kind, e)) != 0 ||
         (rc = field_text(d, "text", &event.text, e)) != 0) {
@@ -358,7 +348,7 @@ int payload_read_artifact(Arena *arena, Slice payload, ArtifactPayload *ret, Err
 {
     const Doc *d;
     ArtifactPayload a = {0};
-    int rc = parse(arena, payload, &d, e);
+    int rc = field_object(arena, payload, &d, e);
     if (rc != 0 || (rc = field_int(d, "bytes", 0, INT64_MAX, &a.bytes, e)) != 0 ||
         (rc = field_text(d, "media_type", &a.media_type, e)) != 0 ||
         (rc = field_text(d, "name", &a.name, e)) != 0 ||
@@ -393,7 +383,7 @@ int payload_read_end(Arena *arena, Slice payload, EndPayload *ret_end, Err *e)
     const Doc *d;
     EndPayload p = {0};
     Slice status;
-    int rc = parse(arena, payload, &d, e);
+    int rc = field_object(arena, payload, &d, e);
     if (rc != 0 || (rc = field_int(d, "duration_ns", 0, INT64_MAX, &p.end.duration_ns, e)) != 0 ||
         (rc = field_int(d, "lost_intervals", 0, INT64_MAX, &p.lost_intervals, e)) != 0 ||
         (rc = field_text(d, "reason", &p.end.reason, e)) != 0 ||
@@ -431,7 +421,7 @@ int payload_read_seal(Arena *arena, Slice payload, SealPayload *ret_seal, Err *e
 {
     const Doc *d;
     SealPayload s;
-    int rc = parse(arena, payload, &d, e);
+    int rc = field_object(arena, payload, &d, e);
     if (rc != 0 || (rc = field_text(d, "head", &s.head, e)) != 0 ||
         (rc = field_int(d, "records", 1, INT64_MAX, &s.records, e)) != 0 ||
         (rc = field_text(d, "run_id", &s.run_id, e)) != 0) {
@@ -461,7 +451,7 @@ int payload_read_pin(Arena *arena, Slice payload, PinPayload *ret_pin, Err *e)
 {
     const Doc *d;
     PinPayload p = {0};
-    int rc = parse(arena, payload, &d, e);
+    int rc = field_object(arena, payload, &d, e);
     if (rc != 0 || (rc = field_int(d, "at_unix_ns", INT64_MIN, INT64_MAX, &p.at_unix_ns, e)) != 0 ||
         (rc = field_text(d, "name", &p.name, e)) != 0 ||
         (rc = field_text(d, "note", &p.note, e)) != 0) {

@@ -21,6 +21,8 @@ typedef struct StepPayload {
 // there twice.
 MUST_USE int proposal_payload_draft(const Proposal *p, Buf *out, Err *e);
 MUST_USE int proposal_payload_step(const StepPayload *s, Buf *out, Err *e);
+// The member "evidence", of payloads and of documents alike.
+void proposal_evidence_write(JsonWriter *w, ProposalEvidence list);
 // ERR_CORRUPT.
 MUST_USE int proposal_read_draft(Arena *arena, Slice payload, Proposal *ret, Err *e);
 MUST_USE int proposal_read_step(Arena *arena, Slice payload, StepPayload *ret, Err *e);

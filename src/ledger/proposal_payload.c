@@ -56,7 +56,7 @@ static int check_evidence(ProposalEvidence list, Err *e)
     return rc;
 }
 
-static void write_evidence(JsonWriter *w, ProposalEvidence list)
+void proposal_evidence_write(JsonWriter *w, ProposalEvidence list)
 {
     json_key(w, SLICE("evidence"));
     json_array_begin(w);
@@ -140,7 +140,7 @@ int proposal_payload_draft(const Proposal *p, Buf *out, Err *e)
     if (rc != 0) {
         return rc;
     }
-    write_evidence(&w, p->evidence);
+    proposal_evidence_write(&w, p->evidence);
     json_field_int(&w, "expires_unix_ns", p->expires_unix_ns);
     json_field_cstr(&w, "id", p->id);
     json_field_cstr(&w, "kind", PROPOSAL_KIND_NAMES[p->kind]);
@@ -168,7 +168,7 @@ int proposal_payload_step(const StepPayload *s, Buf *out, Err *e)
     json_object_begin(&w);
     json_field_int(&w, "at_unix_ns", step->at_unix_ns);
     json_field_string(&w, "author", step->author);
-    write_evidence(&w, step->evidence);
+    proposal_evidence_write(&w, step->evidence);
     json_field_cstr(&w, "from", PROPOSAL_STATE_NAMES[step->from]);
     json_field_string(&w, "id", s->id);
     rc = write_estimates(&w, "observed", step->observed, e);
@@ -183,16 +183,6 @@ int proposal_payload_step(const StepPayload *s, Buf *out, Err *e)
 }
 
 // ---- reading
-
-static int parse(Arena *arena, Slice payload, const Doc **ret, Err *e)
-{
-    DocOptions o = {.format = DOC_FORMAT_JSON, .source = "record", .max_bytes = RECORD_PAYLOAD_MAX};
-    int rc = doc_parse(arena, payload, &o, ret, e);
-    if (rc == 0 && (*ret)->type != DOC_OBJECT) {
-        return err_set(e, ERR_CORRUPT, "a record's payload must be an object");
-    }
-    return rc == ERR_PARSE ? ERR_CORRUPT : rc;
-}
 
 static int read_name(const Doc *d, const char *key, const char *const *names, unsigned *ret, Err *e)
 {
@@ -285,7 +275,7 @@ int proposal_read_draft(Arena *arena, Slice payload, Proposal *ret, Err *e)
     const Doc *d;
     Proposal p = {0};
     unsigned kind = 0;
-    int rc = parse(arena, payload, &d, e);
+    int rc = field_object(arena, payload, &d, e);
     rc = rc == 0 ? read_id(d, "id", false, p.id, e) : rc;
     rc = rc == 0 ? read_id(d, "parent", true, p.parent, e) : rc;
     rc = rc == 0 ? read_name(d, "kind", PROPOSAL_KIND_NAMES, &kind, e) : rc;
@@ -313,7 +303,7 @@ int proposal_read_step(Arena *arena, Slice payload, StepPayload *ret, Err *e)
     StepPayload s = {0};
     char id[PROPOSAL_ID_LEN + 1];
     unsigned from = 0, to = 0;
-    int rc = parse(arena, payload, &d, e);
+    int rc = field_object(arena, payload, &d, e);
     rc = rc == 0 ? read_id(d, "id", false, id, e) : rc;
     rc = rc == 0 ? read_name(d, "from", PROPOSAL_STATE_NAMES, &from, e) : rc;
     rc = rc == 0 ? read_name(d, "to", PROPOSAL_STATE_NAMES, &to, e) : rc;

@@ -246,16 +246,6 @@ int proposal_load(Ledger *ledger, Slice selector, Arena *arena, Proposal **ret_p
 
 // ---- documents
 
-static void write_evidence(JsonWriter *w, ProposalEvidence list)
-{
-    json_key(w, SLICE("evidence"));
-    json_array_begin(w);
-    for (size_t i = 0; i < list.count; i++) {
-        json_string(w, list.items[i]);
-    }
-    json_array_end(w);
-}
-
 static void write_estimates(JsonWriter *w, const char *key, ProposalEstimates list)
 {
     json_key(w, slice_from_cstr(key));
@@ -270,7 +260,7 @@ static void write_step(JsonWriter *w, const ProposalStep *step)
     json_field_cstr(w, "to", PROPOSAL_STATE_NAMES[step->to]);
     json_field_string(w, "author", step->author);
     json_field_string(w, "reason", step->reason);
-    write_evidence(w, step->evidence);
+    proposal_evidence_write(w, step->evidence);
     write_estimates(w, "predicted", step->predicted);
     write_estimates(w, "observed", step->observed);
     json_object_end(w);
@@ -296,7 +286,7 @@ void proposal_write(const Proposal *p, JsonWriter *w)
     } else {
         json_null(w);
     }
-    write_evidence(w, p->evidence);
+    proposal_evidence_write(w, p->evidence);
     write_estimates(w, "predicted", p->predicted);
     write_estimates(w, "observed", p->observed);
     json_key(w, SLICE("steps"));

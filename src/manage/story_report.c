@@ -397,16 +397,6 @@ int story_html(const Story *s, Buf *out, Err *e)
 
 // ---- JSON
 
-static void json_estimate(JsonWriter *w, const char *key, Estimate e)
-{
-    json_key(w, slice_from_cstr(key));
-    json_array_begin(w);
-    json_double(w, e.value);
-    json_double(w, e.low);
-    json_double(w, e.high);
-    json_array_end(w);
-}
-
 static void json_event(JsonWriter *w, const StoryEvent *e)
 {
     json_object_begin(w);
@@ -428,10 +418,10 @@ static void json_event(JsonWriter *w, const StoryEvent *e)
         json_field_cstr(w, "proposal", e->proposal);
     }
     if (!isnan(e->predicted.value)) {
-        json_estimate(w, "predicted", e->predicted);
+        verdict_estimate_write(w, "predicted", e->predicted);
     }
     if (!isnan(e->observed.value)) {
-        json_estimate(w, "observed", e->observed);
+        verdict_estimate_write(w, "observed", e->observed);
     }
     if (e->took_ns > 0) {
         json_field_double(w, "tookMs", (double)e->took_ns / 1e6);
@@ -444,8 +434,8 @@ static void json_period(JsonWriter *w, const char *key, const StoryPeriod *p)
     json_key(w, slice_from_cstr(key));
     json_object_begin(w);
     json_field_int(w, "requests", (int64_t)p->requests);
-    json_estimate(w, "goodput", p->goodput);
-    json_estimate(w, "p99", p->p99);
+    verdict_estimate_write(w, "goodput", p->goodput);
+    verdict_estimate_write(w, "p99", p->p99);
     json_object_end(w);
 }
 

@@ -134,5 +134,7 @@ MUST_USE int validate(Arena *arena, const ValidateAsk *ask, Validation *ret_vali
 bool validate_answers_for(const System *sys, uint32_t self, uint32_t client);
 // One verdict as JSON, for the ledger and for --json.
 void verdict_write(const System *sys, const Verdict *verdict, JsonWriter *w);
+// A member of it, and of a story: [value, low, high].
+void verdict_estimate_write(JsonWriter *w, const char *key, Estimate e);
 
 #endif

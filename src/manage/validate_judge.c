@@ -243,7 +243,7 @@ bool funnel_sound(Funnel *f, Candidate *c)
 
 // ---- as JSON
 
-static void write_estimate(JsonWriter *w, const char *key, Estimate e)
+void verdict_estimate_write(JsonWriter *w, const char *key, Estimate e)
 {
     json_key(w, slice_from_cstr(key));
     json_array_begin(w);
@@ -276,9 +276,9 @@ void verdict_write(const System *sys, const Verdict *verdict, JsonWriter *w)
         json_object_begin(w);
         json_field_string(w, "client", sys->clients[h->client].name);
         json_field_cstr(w, "measure", MEASURE_NAMES[h->measure]);
-        write_estimate(w, "before", h->before);
-        write_estimate(w, "after", h->after);
-        write_estimate(w, "change", h->change);
+        verdict_estimate_write(w, "before", h->before);
+        verdict_estimate_write(w, "after", h->after);
+        verdict_estimate_write(w, "change", h->change);
         json_field_bool(w, "harmful", h->harmful);
         json_object_end(w);
     }

@@ -46,22 +46,6 @@ struct Bounds {
     NetworkBounds found;
 };
 
-static uint32_t visit(const System *sys, uint32_t agent, uint8_t *seen, uint32_t *order, uint32_t n)
-{
-    if (seen[agent]) {
-        return n;
-    }
-    seen[agent] = 1;
-    const SystemAgent *a = &sys->agents[agent];
-    for (uint32_t g = 0; g < a->group_count; g++) {
-        for (uint32_t t = 0; t < a->groups[g].count; t++) {
-            n = visit(sys, sys->edges[a->groups[g].targets[t].edge].to, seen, order, n);
-        }
-    }
-    order[n] = agent;
-    return n + 1;
-}
-
 int bounds_create(const System *sys, Bounds **ret_bounds, Err *e)
 {
     if ((size_t)sys->agent_count * sizeof(BoundAgent) > BOUNDS_BYTES_MAX / 2) {
@@ -86,10 +70,7 @@ int bounds_create(const System *sys, Bounds **ret_bounds, Err *e)
             a->kept.p[n] = NAN;
         }
     }
-    uint8_t *seen = ARENA_ARRAY(arena, uint8_t, sys->agent_count + 1);
-    for (uint32_t i = 0, n = 0; i < sys->agent_count; i++) {
-        n = visit(sys, i, seen, b->order, n);
-    }
+    formula_order(arena, sys, b->order);
     *ret_bounds = b;
     return 0;
 }

@@ -48,6 +48,14 @@ static uint32_t visit(const System *sys, uint32_t agent, uint8_t *seen, uint32_t
     return n + 1;
 }
 
+void formula_order(Arena *arena, const System *sys, uint32_t *ret_order)
+{
+    uint8_t *seen = ARENA_ARRAY(arena, uint8_t, sys->agent_count + 1);
+    for (uint32_t i = 0, n = 0; i < sys->agent_count; i++) {
+        n = visit(sys, i, seen, ret_order, n);
+    }
+}
+
 static void classes_of(Formula *f, const System *sys)
 {
     bool urgent = false, used[POLICY_PRIORITIES + 1] = {false};
@@ -150,10 +158,7 @@ int formula_create(const System *sys, Formula **ret_formula, Err *e)
     }
     edges_into(f, sys);
     agents_of(f, sys);
-    uint8_t *seen = ARENA_ARRAY(arena, uint8_t, sys->agent_count + 1);
-    for (uint32_t i = 0, n = 0; i < sys->agent_count; i++) {
-        n = visit(sys, i, seen, f->order, n);
-    }
+    formula_order(arena, sys, f->order);
     *ret_formula = f;
     return 0;
 }

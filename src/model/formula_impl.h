@@ -20,6 +20,9 @@ typedef struct Atoms {
     int count;                    // 0: all are patient
 } Atoms;
 
+// The agents, callees before their callers but for circles; `ret_order` has room for all.
+void formula_order(Arena *arena, const System *sys, uint32_t *ret_order);
+
 // ---- one station (formula_station.c)
 
 typedef struct StationAsk {
