@@ -8,6 +8,7 @@
 //     /debug/pprof/profile          CPU, ?seconds=30&hz=99; one at a time
 //     /debug/pprof/heap             sampled allocations since the start
 //     /debug/pprof/goroutine        every fiber and where it waits
+//     others                        JSON, where a source has such a page (/interface)
 //
 // The profiles are gzipped pprof; ?debug=1 makes text of them, ?format=svg a flame graph. Paths and
 // parameters are those of Go's net/http/pprof, so `go tool pprof http://localhost:6060/...` works.
@@ -38,6 +39,7 @@ typedef struct MonitorSource {
     void (*collect)(void *ctx, Collector *collector); // brings its totals up to date
     void (*fibers)(void *ctx, Profile *profile);      // adds its fibers
     bool (*healthy)(void *ctx, Buf *words);           // false: says what is wrong
+    bool (*page)(void *ctx, Slice path, Buf *json);   // a page of its own; false: it has none there
     void *ctx;
 } MonitorSource;
 

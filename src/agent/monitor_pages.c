@@ -255,6 +255,37 @@ static void fibers_page(Ask *a)
     give_profile(a, &k, "goroutine");
 }
 
+// ---- pages of sources
+
+typedef struct Asking {
+    Monitor *m;
+    Slice path;
+    Buf json;
+    bool found;
+} Asking;
+
+static void source_job(void *arg)
+{
+    Asking *k = arg;
+    for (size_t i = 0; i < k->m->source_count && !k->found; i++) {
+        const MonitorSource *s = &k->m->sources[i];
+        k->found = s->page && s->page(s->ctx, k->path, &k->json);
+    }
+}
+
+static void source_page(Ask *a)
+{
+    Asking k = {.m = a->m, .path = a->request->path, .json = buf_create(EXPOSITION_BYTES_MAX)};
+    if (jobs_call(a->m->jobs, source_job, &k, NULL) != 0) {
+        say(a, 503, "too busy or stopping");
+    } else if (k.found) {
+        give(a, SLICE("application/json"), &k.json);
+    } else {
+        say(a, 404, "no such page; / lists them");
+    }
+    buf_done(&k.json);
+}
+
 // ---- the way there
 
 typedef struct Page {
@@ -328,5 +359,5 @@ void monitor_handle(void *ctx, const HttpServerRequest *request, HttpReply *repl
             return;
         }
     }
-    say(&a, 404, "no such page; / lists them");
+    source_page(&a);
 }

@@ -124,7 +124,7 @@ static World *begin(const MonitorOptions *options)
     w->last = buf_create(64 << 20);
     assert_int_equal(loop_create(&(LoopOptions){0}, &w->loop, NULL), 0);
     w->pool = fiber_pool_create(w->loop, NULL);
-    MonitorSource source = {collect, add_fiber, is_well, w};
+    MonitorSource source = {.collect = collect, .fibers = add_fiber, .healthy = is_well, .ctx = w};
     if (monitor_create(options, &w->monitor, &e) != 0 ||
         monitor_add(w->monitor, &source, &e) != 0 || monitor_start(w->monitor, &e) != 0) {
         fail_msg("%s", e.text);

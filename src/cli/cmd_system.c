@@ -9,6 +9,7 @@
 #include "cli/table.h"
 #include "manage/live_run.h"
 #include "model/observed.h"
+#include "model/sim.h"
 #include "os/clock.h"
 #include "os/signal.h"
 
@@ -18,22 +19,6 @@
     }
 
 // ---- show
-
-static void print_policies(const ParamValue *values, Buf *out)
-{
-    ParamValue defaults[POLICY_PARAM_COUNT];
-    policy_defaults(defaults);
-    const char *between = "";
-    for (uint16_t i = 0; i < POLICY_PARAM_COUNT; i++) {
-        if (system_number(i, values[i]) != system_number(i, defaults[i])) {
-            size_t index = 0;
-            const ParamTable *owner = policy_owner((PolicyParamId)i, &index);
-            buf_printf(out, "%s%s.%s=", between, owner->owner, POLICY_PARAMS[i].name);
-            param_format(&POLICY_PARAMS[i], values[i], out);
-            between = " ";
-        }
-    }
-}
 
 static void print_duration(double ns, Buf *out)
 {
@@ -56,7 +41,7 @@ static void print_agent(const SystemAgent *a, Buf *out)
     }
     if (a->has_policy) {
         buf_puts(out, "  ");
-        print_policies(a->policy, out);
+        cli_print_policies(a->policy, out);
     }
     buf_putc(out, '\n');
 }
@@ -82,7 +67,7 @@ static void print_below(const System *sys, uint32_t agent, int depth, Buf *out)
                 buf_printf(out, " times %g", t->repeat);
             }
             buf_puts(out, "  ");
-            print_policies(edge->policy, out);
+            cli_print_policies(edge->policy, out);
             print_agent(&sys->agents[edge->to], out);
             print_below(sys, edge->to, depth + 1, out);
         }
@@ -134,7 +119,7 @@ static void print_tree(const System *sys, Buf *out)
         buf_putc(out, '\n');
         print_promises(sys, c, out);
         buf_printf(out, "-> %.*s  ", SLICE_FMT(sys->agents[edge->to].name));
-        print_policies(edge->policy, out);
+        cli_print_policies(edge->policy, out);
         print_agent(&sys->agents[edge->to], out);
         print_below(sys, edge->to, 1, out);
     }
@@ -153,7 +138,7 @@ static void print_dot(const System *sys, Buf *out)
                          : sys->agents[edge->from].name;
         buf_printf(out, "  \"%.*s\" -> \"%.*s\" [label=\"", SLICE_FMT(from),
                    SLICE_FMT(sys->agents[edge->to].name));
-        print_policies(edge->policy, out);
+        cli_print_policies(edge->policy, out);
         buf_puts(out, "\"];\n");
     }
     buf_puts(out, "}\n");
@@ -196,6 +181,8 @@ static const Verb VERB_SHOW = {.name = "system show",
 const Command CMD_SYSTEM_SHOW = {&VERB_SHOW, run_show, false};
 
 // ---- run
+
+enum { BOTH_REPLICATIONS = 20 };
 
 typedef struct Running {
     App *app;
@@ -305,6 +292,47 @@ static int record(App *app, const OptionSet *set, const System *sys, const LiveR
     return rc;
 }
 
+// The simulator's word on the same: as long, from the same start, over replications, whose spread
+// is that of single runs like the live one.
+static int print_both(App *app, const OptionSet *set, const System *sys, const LiveRun *run, Err *e)
+{
+    SimOptions options = {.seed = (uint64_t)option_int(set, "seed") + 1, // luck of its own
+                          .horizon_ns = option_int(set, "horizon"),
+                          .warmup_ns = option_int(set, "warmup"),
+                          .replications = BOTH_REPLICATIONS,
+                          .confidence = option_float(set, "confidence"),
+                          .no_controls = true};
+    options.warmup_ns = options.warmup_ns > 0 ? options.warmup_ns : SIM_WARMUP_NONE;
+    SimResult *simulated = NULL;
+    int rc = sim_run(app->arena, sys, &options, &simulated, e);
+    if (rc != 0) {
+        return rc;
+    }
+    if (option_flag(set, "json")) {
+        OutcomeAgreement agreement = outcome_agreement(sys, run->outcome, simulated->outcome);
+        JsonWriter w = json_writer(&app->out, 2);
+        json_object_begin(&w);
+        json_field_bool(&w, "invalid", run->invalid);
+        json_field_double(&w, "sendLateP99Seconds", run->health.late_p99_s);
+        json_field_int(&w, "rows", agreement.rows);
+        json_field_int(&w, "overlapping", agreement.overlapping);
+        json_key(&w, SLICE("live"));
+        outcome_write(run->outcome, sys, &w);
+        json_key(&w, SLICE("simulated"));
+        outcome_write(simulated->outcome, sys, &w);
+        json_object_end(&w);
+        buf_putc(&app->out, '\n');
+        return 0;
+    }
+    const char *const names[] = {"live", "simulated"};
+    const Outcome *const outcomes[] = {run->outcome, simulated->outcome};
+    OutcomeAgreement agreement = outcome_table_agreement(app, sys, names, outcomes);
+    buf_printf(&app->out,
+               "the intervals of %u of %u rows overlap; requests left late by %.2f ms at p99\n",
+               agreement.overlapping, agreement.rows, run->health.late_p99_s * 1e3);
+    return 0;
+}
+
 static int run_run(App *app, const OptionSet *set, Err *e)
 {
     System *sys;
@@ -320,7 +348,11 @@ static int run_run(App *app, const OptionSet *set, Err *e)
     if ((rc = run_live(&r, set, &run, e)) != 0) {
         return rc;
     }
-    print_run(app, set, sys, &run);
+    if (!option_flag(set, "both") || run.stopped) {
+        print_run(app, set, sys, &run);
+    } else if ((rc = print_both(app, set, sys, &run, e)) != 0) {
+        return rc;
+    }
     if ((rc = record(app, set, sys, &run, e)) != 0) {
         return rc;
     }
@@ -363,6 +395,10 @@ static const Option RUN_OPTIONS[] = {OPTION_SYSTEM_SET,
                                       .min = 0.5,
                                       .max = 0.999,
                                       .help = "Of the intervals."},
+                                     {.name = "both",
+                                      .kind = OPTION_FLAG,
+                                      .help = "Simulate it as well, and say row by row whether "
+                                              "the two agree."},
                                      OPTION_JSON,
                                      OPTION_LEDGER,
                                      {.name = "no-ledger",
@@ -371,6 +407,7 @@ static const Option RUN_OPTIONS[] = {OPTION_SYSTEM_SET,
                                       .help = "Keep no observation for interface fit."}};
 static const Example RUN_EXAMPLES[] = {
     {"perfwright system run pipeline.toml", "300 s of the system in 30 s, and what it did."},
+    {"perfwright system run pipeline.toml --both", "Does it do what the simulator says?"},
     {"perfwright system run pipeline.toml --set 'a->b.timeout.attempt=10s' --json",
      "With one policy changed, as JSON."},
 };

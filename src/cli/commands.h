@@ -66,6 +66,7 @@ extern const Command CMD_INTERFACE_SHOW;
 extern const Command CMD_INTERFACE_VALIDATE;
 extern const Command CMD_SYSTEM_RUN;
 extern const Command CMD_SYSTEM_SHOW;
+extern const Command CMD_SYSTEM_WATCH;
 extern const Command CMD_TRACE;
 extern const Command CMD_VERSION;
 

@@ -1,6 +1,7 @@
 #include "cli/outcome_table.h"
 
 #include <math.h>
+#include <assert.h>
 #include <stddef.h>
 
 #include "cli/table.h"
@@ -176,8 +177,34 @@ void outcome_table_print(App *app, const System *sys, const Outcome *outcome)
     }
 }
 
+#define NOTHING 0.005 // printed as 0.00
+
+// Whether what both say can be true at once; true too where one of them says nothing.
+static bool do_overlap(Estimate a, Estimate b)
+{
+    // The runtime's own microseconds in an agent without work are no disagreement.
+    bool nothing = fabs(a.value) < NOTHING && fabs(b.value) < NOTHING;
+    return isnan(a.value) || isnan(b.value) || nothing || (a.low <= b.high && b.low <= a.high);
+}
+
+static void compare_row(const Outcome *const *outcomes, size_t count, size_t part, size_t row,
+                        const Measure *m, bool judged, Table *t)
+{
+    Estimate values[OUTCOME_COLUMNS_MAX];
+    for (size_t k = 0; k < count; k++) {
+        values[k] = value_of(part, outcomes[k], row, m);
+        put_estimate(t, values[k], m->unit);
+    }
+    if (judged) {
+        bool both = !isnan(values[0].value) && !isnan(values[1].value);
+        table_put(t, !both                              ? SLICE("-")
+                     : do_overlap(values[0], values[1]) ? SLICE("yes")
+                                                        : SLICE("NO"));
+    }
+}
+
 static void compare_part(const System *sys, const Outcome *const *outcomes, size_t count,
-                         size_t part, Table *t)
+                         size_t part, bool judged, Table *t)
 {
     for (size_t row = 0; row < rows_of(part, sys); row++) {
         for (size_t i = 0; i < PARTS[part].measure_count; i++) {
@@ -192,24 +219,57 @@ static void compare_part(const System *sys, const Outcome *const *outcomes, size
             }
             table_put(t, row_name(part, sys, row));
             table_put(t, slice_from_cstr(m->head));
-            for (size_t k = 0; k < count; k++) {
-                put_estimate(t, value_of(part, outcomes[k], row, m), m->unit);
-            }
+            compare_row(outcomes, count, part, row, m, judged, t);
         }
     }
 }
 
-void outcome_table_compare(App *app, const System *sys, const char *const *names,
-                           const Outcome *const *outcomes, size_t count)
+static void print_compared(App *app, const System *sys, const char *const *names,
+                           const Outcome *const *outcomes, size_t count, bool judged)
 {
-    Table t = table_create(app->arena, count + 2);
+    assert(count <= OUTCOME_COLUMNS_MAX);
+    Table t = table_create(app->arena, count + 2 + judged);
     table_put(&t, SLICE(""));
     table_put(&t, SLICE(""));
     for (size_t k = 0; k < count; k++) {
         table_put(&t, slice_from_cstr(names[k]));
     }
+    if (judged) {
+        table_put(&t, SLICE("agree"));
+    }
     for (size_t part = 0; part < COUNT_OF(PARTS); part++) {
-        compare_part(sys, outcomes, count, part, &t);
+        compare_part(sys, outcomes, count, part, judged, &t);
     }
     table_print(&t, 0, &app->out);
+}
+
+void outcome_table_compare(App *app, const System *sys, const char *const *names,
+                           const Outcome *const *outcomes, size_t count)
+{
+    print_compared(app, sys, names, outcomes, count, false);
+}
+
+OutcomeAgreement outcome_agreement(const System *sys, const Outcome *a, const Outcome *b)
+{
+    OutcomeAgreement agreement = {0};
+    for (size_t part = 0; part < COUNT_OF(PARTS); part++) {
+        for (size_t row = 0; row < rows_of(part, sys); row++) {
+            for (size_t i = 0; i < PARTS[part].measure_count; i++) {
+                Estimate x = value_of(part, a, row, &PARTS[part].measures[i]);
+                Estimate y = value_of(part, b, row, &PARTS[part].measures[i]);
+                // What both say never happens is no achievement.
+                bool counts = !isnan(x.value) && !isnan(y.value) && (x.high != 0 || y.high != 0);
+                agreement.rows += counts;
+                agreement.overlapping += counts && do_overlap(x, y);
+            }
+        }
+    }
+    return agreement;
+}
+
+OutcomeAgreement outcome_table_agreement(App *app, const System *sys, const char *const names[2],
+                                         const Outcome *const outcomes[2])
+{
+    print_compared(app, sys, names, outcomes, 2, true);
+    return outcome_agreement(sys, outcomes[0], outcomes[1]);
 }

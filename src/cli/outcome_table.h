@@ -19,6 +19,15 @@ void outcome_table_print(App *app, const System *sys, const Outcome *outcome);
 void outcome_table_compare(App *app, const System *sys, const char *const *names,
                            const Outcome *const *outcomes, size_t count);
 
+// The same of two, with a column that says whether the intervals of a row overlap.
+typedef struct OutcomeAgreement {
+    uint32_t rows, overlapping; // rows: those that both answer
+} OutcomeAgreement;
+OutcomeAgreement outcome_table_agreement(App *app, const System *sys, const char *const names[2],
+                                         const Outcome *const outcomes[2]);
+// Counts without a table.
+OutcomeAgreement outcome_agreement(const System *sys, const Outcome *a, const Outcome *b);
+
 // "1.82 s [1.79, 1.86]", "99.3 % [98.9, 99.6]", "16.1 /s", "-".
 typedef enum OutcomeUnit {
     OUTCOME_SECONDS,

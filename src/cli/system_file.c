@@ -20,3 +20,19 @@ int cli_load_system(App *app, const OptionSet *set, System **ret_system, Err *e)
     }
     return system_set_all(*ret_system, changes, count, e);
 }
+
+void cli_print_policies(const ParamValue *values, Buf *out)
+{
+    ParamValue defaults[POLICY_PARAM_COUNT];
+    policy_defaults(defaults);
+    const char *between = "";
+    for (uint16_t i = 0; i < POLICY_PARAM_COUNT; i++) {
+        if (system_number(i, values[i]) != system_number(i, defaults[i])) {
+            size_t index = 0;
+            const ParamTable *owner = policy_owner((PolicyParamId)i, &index);
+            buf_printf(out, "%s%s.%s=", between, owner->owner, POLICY_PARAMS[i].name);
+            param_format(&POLICY_PARAMS[i], values[i], out);
+            between = " ";
+        }
+    }
+}

@@ -14,4 +14,7 @@
 // The verb's first positional, and its option "set".
 MUST_USE int cli_load_system(App *app, const OptionSet *set, System **ret_system, Err *e);
 
+// Those that are not the defaults, "timeout.attempt=1s retry.attempts=4".
+void cli_print_policies(const ParamValue *values, Buf *out);
+
 #endif
