@@ -190,6 +190,10 @@ int coordinator_create(Plant *plant, const CoordinatorOptions *options,
     c->detect = detect_create(plant->sys, &DETECT_DEFAULTS);
     c->drift = ARENA_ARRAY(c->arena, DriftWatch, plant->sys->client_count + 1);
     c->agent_drift = ARENA_ARRAY(c->arena, DriftWatch, plant->sys->agent_count + 1);
+    c->work_seen = ARENA_ARRAY(c->arena, WorkSeen, plant->sys->agent_count + 1);
+    for (uint32_t i = 0; i < plant->sys->agent_count; i++) {
+        work_seen_init(&c->work_seen[i]);
+    }
     clock_manual_init(&c->clock, 0, 0);
     c->faults =
         (FaultPlan){.seed = options->seed, .lose = options->lose, .duplicate = options->duplicate};
@@ -211,6 +215,9 @@ void coordinator_destroy(Coordinator *c)
     }
     for (size_t i = 0; i < c->manager_count; i++) {
         manager_destroy(c->managers[i]);
+    }
+    for (uint32_t i = 0; c->work_seen && i < c->plant->sys->agent_count; i++) {
+        work_seen_done(&c->work_seen[i]);
     }
     local_hub_destroy(c->hub);
     planner_destroy(c->own_planner);

@@ -4,6 +4,7 @@
 
 #include "bus/faulty.h"
 #include "manage/manager.h"
+#include "manage/work_seen.h"
 
 enum {
     STORY_EVENTS_MAX = 20000, // later ones are counted, not kept
@@ -33,6 +34,7 @@ struct Coordinator {
     Plan undo;                               // what was there before the plan that was applied last
     DriftWatch *drift;                       // by client
     DriftWatch *agent_drift;                 // by agent
+    WorkSeen *work_seen;                     // by agent
     const Outcome *expected;                 // of the policies that were kept last; NULL
     Arena *expected_arena;
     uint32_t structure_seen; // windows in a row with a changed structure

@@ -95,22 +95,40 @@ static double measured_mean(const System *sys, uint32_t agent, const PlantAgent 
 
 // In the place of what the agent said: the measured distribution where there is one, else its own
 // shape, stretched to the measured mean.
-static void refit_service(Coordinator *c, uint32_t agent, const PlantAgent *seen, double mean)
+static void refit_service(Coordinator *c, uint32_t agent, double mean)
 {
-    enum { POINTS = 129, ENOUGH = 200 };
     Dist *service = &c->published->agents[agent].service;
-    double said = dist_mean(service);
-    double *points = ARENA_ARRAY(c->arena, double, POINTS);
-    bool measured = seen->service != NULL && seen->service->count >= ENOUGH;
-    for (int i = 0; i < POINTS; i++) {
-        double p = (double)i / (POINTS - 1);
-        points[i] = measured ? hist_quantile(seen->service, p)
-                             : dist_quantile(service, fmin(p, 0.9999)) * mean / said;
+    double said = dist_mean(service), said_p99 = dist_quantile(service, 0.99);
+    WorkSeen *seen = &c->work_seen[agent];
+    if (work_seen_count(seen) >= WORK_ENOUGH) {
+        *service = work_refit(c->arena, seen, service);
+        work_seen_reset(seen);
+    } else {
+        double *points = ARENA_ARRAY(c->arena, double, WORK_POINTS);
+        for (int i = 0; i < WORK_POINTS; i++) {
+            double p = (double)i / (WORK_POINTS - 1);
+            points[i] = dist_quantile(service, fmin(p, 0.9999)) * mean / said;
+        }
+        *service = dist_empirical(points, WORK_POINTS);
     }
-    *service = dist_empirical(points, POINTS);
     c->sums.refits++;
-    story_say(c, STORY_DRIFT, c->published->agents[agent].name,
-              "said that its work takes %.4g s, it takes %.4g s: refitted", said / 1e9, mean / 1e9);
+    story_say(
+        c, STORY_DRIFT, c->published->agents[agent].name,
+        "said that its work takes %.3g s (p99 %.3g s), it takes %.3g s (p99 %.3g s): refitted",
+        said / 1e9, said_p99 / 1e9, dist_mean(service) / 1e9, dist_quantile(service, 0.99) / 1e9);
+}
+
+// Does the window contradict what the agent says of its work? By the distribution where the plant
+// measures it, else by the mean, with the chance that the agent's own shape allows.
+static bool is_contradicted(const WorkSeen *work, const Dist *said, const PlantAgent *seen,
+                            double mean)
+{
+    if (seen->service) {
+        return work_contradicts(work, said);
+    }
+    double chance = 4 * sqrt(dist_scv(said) / fmax(1, (double)seen->served));
+    // A tenth is within what documents are rounded to.
+    return fabs(mean / dist_mean(said) - 1) > fmax(0.1, chance);
 }
 
 static void check_agents(Coordinator *c, const PlantWindow *window)
@@ -124,13 +142,11 @@ static void check_agents(Coordinator *c, const PlantWindow *window)
         if (!(said > 0) || isnan(mean)) {
             continue;
         }
-        // A tenth is within what documents are rounded to; the rest is chance, by the shape that
-        // the agent gave itself.
-        double chance = 4 * sqrt(dist_scv(service) / fmax(1, (double)seen->served));
-        bool inside = fabs(mean / said - 1) <= fmax(0.1, chance);
+        work_seen_add(&c->work_seen[i], seen);
+        bool inside = !is_contradicted(&c->work_seen[i], service, seen, mean);
         c->agent_drift[i].confidence = 0.9;
         if (drift_seen(&c->agent_drift[i], inside)) {
-            refit_service(c, i, seen, mean);
+            refit_service(c, i, mean);
             refitted = true;
         }
     }

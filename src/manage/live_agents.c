@@ -78,9 +78,7 @@ static void note_work(LiveAgent *a, int64_t began_ns, int64_t now_ns, bool wante
     a->busy_s += took_ns / 1e9;
     a->wasted_s += wanted ? 0 : took_ns / 1e9;
     a->served += whole;
-    if (whole) {
-        hist_record(&a->service, (int64_t)took_ns);
-    }
+    hist_record(whole ? &a->service : &a->cut, (int64_t)took_ns);
     (void)pthread_mutex_unlock(&p->lock);
 }
 

@@ -39,7 +39,7 @@ typedef struct LiveAgent {
     // Under the lock:
     uint64_t served;
     double busy_s, wasted_s; // of the System's time
-    Hist service;
+    Hist service, cut;
 } LiveAgent;
 
 struct LivePlant {

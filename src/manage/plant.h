@@ -58,6 +58,7 @@ typedef struct PlantAgent {
     double waiting;      // requests, mean over the window
     double servers;      // mean over the window
     const Hist *service; // own work of those served in the window; or NULL
+    const Hist *cut;     // how long those had worked who were told to stop in the middle; or NULL
 } PlantAgent;
 
 // The histograms belong to the plant and hold until it is observed again.

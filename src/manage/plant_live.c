@@ -29,7 +29,7 @@ struct LiveWindow {
     int64_t from_ns, topology_from_ns; // of the System's time
     Seen *agents, *edges, *now_agents, *now_edges;
     uint64_t *links; // calls of each edge when the topology was last asked for
-    Hist *client_latency, *agent_service;
+    Hist *client_latency, *agent_service, *agent_cut;
     PendingServers pending[LIVE_PENDING_MAX];
     uint32_t pending_count;
 };
@@ -98,6 +98,7 @@ static int register_agents(LivePlant *p, Err *e)
         const SystemAgent *is = &sys->agents[i];
         p->agents[i] = (LiveAgent){.plant = p, .index = i};
         hist_init(&p->agents[i].service);
+        hist_init(&p->agents[i].cut);
         ParamValue policy[POLICY_PARAM_COUNT];
         scale_all(is->policy, p->scale, policy);
         // A queue of 0 refuses whoever finds no server free; the mailbox also holds those that are
@@ -178,11 +179,13 @@ static struct LiveWindow *window_create(LivePlant *p)
     w->links = ARENA_ARRAY(p->arena, uint64_t, p->edge_count);
     w->client_latency = ARENA_ARRAY(p->arena, Hist, p->client_count);
     w->agent_service = ARENA_ARRAY(p->arena, Hist, p->agent_count);
+    w->agent_cut = ARENA_ARRAY(p->arena, Hist, p->agent_count);
     for (uint32_t i = 0; i < p->client_count; i++) {
         hist_init(&w->client_latency[i]);
     }
     for (uint32_t i = 0; i < p->agent_count; i++) {
         hist_init(&w->agent_service[i]);
+        hist_init(&w->agent_cut[i]);
     }
     return w;
 }
@@ -253,7 +256,9 @@ static void live_destroy(Plant *plant)
     }
     for (uint32_t i = 0; i < p->agent_count; i++) {
         hist_done(&p->agents[i].service);
+        hist_done(&p->agents[i].cut);
         hist_done(&p->window->agent_service[i]);
+        hist_done(&p->window->agent_cut[i]);
     }
     hist_done(&p->late);
     (void)pthread_mutex_destroy(&p->lock);
@@ -421,6 +426,8 @@ static void take_counts(LivePlant *p, PlantWindow *window)
         a->busy_s = a->wasted_s = 0;
         take_hist(&p->window->agent_service[i], &a->service);
         out->service = &p->window->agent_service[i];
+        take_hist(&p->window->agent_cut[i], &a->cut);
+        out->cut = &p->window->agent_cut[i];
     }
     (void)pthread_mutex_unlock(&p->lock);
 }

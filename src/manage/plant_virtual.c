@@ -36,6 +36,11 @@ typedef struct EdgeState {
     uint64_t topology; // calls at the last question about it
 } EdgeState;
 
+// Of this window and of the one that was observed last.
+typedef struct WorkState {
+    Hist whole[2], cut[2];
+} WorkState;
+
 typedef struct PlantVirtual {
     Plant plant;
     Virtual *v;
@@ -43,6 +48,7 @@ typedef struct PlantVirtual {
     double confidence;
     ClientState *clients;
     EdgeState *edges;
+    WorkState *work; // by agent
     VirtualServiceCounts *agents;
     int64_t observed_ns, topology_ns;
     unsigned side; // of the histograms that are written now
@@ -88,6 +94,14 @@ static void on_answered(void *context, Virtual *v, const VirtualEnd *end)
     if (bucket < a->count) {
         a->ended[bucket]++;
     }
+}
+
+static void on_worked(void *context, Virtual *v, uint32_t service, int64_t work_ns, bool whole)
+{
+    PlantVirtual *p = context;
+    (void)v;
+    WorkState *w = &p->work[service];
+    hist_record(whole ? &w->whole[p->side] : &w->cut[p->side], work_ns);
 }
 
 // The beginning of a client's next bucket.
@@ -153,7 +167,6 @@ static void observe_clients(PlantVirtual *p, PlantWindow *w)
         c->good = c->late = c->failed = 0;
         hist_reset(&c->hist[1 - p->side]);
     }
-    p->side = 1 - p->side;
 }
 
 static void observe_edges(PlantVirtual *p, PlantWindow *w)
@@ -194,8 +207,12 @@ static void observe_agents(PlantVirtual *p, PlantWindow *w)
             .wasted_s = (n.wasted_ns - s->wasted_ns) / 1e9,
             .waiting = span > 0 ? (n.waiting_ns - s->waiting_ns) / span : 0,
             .servers = span > 0 ? (n.server_ns - s->server_ns) / span : 0,
+            .service = &p->work[i].whole[p->side],
+            .cut = &p->work[i].cut[p->side],
         };
         *s = n;
+        hist_reset(&p->work[i].whole[1 - p->side]);
+        hist_reset(&p->work[i].cut[1 - p->side]);
     }
 }
 
@@ -207,6 +224,7 @@ static int observe(Plant *plant, Arena *arena, PlantWindow *ret_window, Err *e)
     observe_clients(p, &w);
     observe_edges(p, &w);
     observe_agents(p, &w);
+    p->side = 1 - p->side;
     plant_window_finish(arena, plant->sys, &w, p->confidence);
     p->observed_ns = w.until_ns;
     *ret_window = w;
@@ -314,6 +332,12 @@ static void destroy(Plant *plant)
         free(p->clients[i].ages.offered);
         free(p->clients[i].ages.ended);
     }
+    for (uint32_t i = 0; i < plant->sys->agent_count; i++) {
+        for (int k = 0; k < 2; k++) {
+            hist_done(&p->work[i].whole[k]);
+            hist_done(&p->work[i].cut[k]);
+        }
+    }
     virtual_destroy(p->v);
     arena_destroy(p->arena);
     free(p);
@@ -367,13 +391,21 @@ int plant_virtual_create(const System *sys, const PlantVirtualOptions *options, 
     p->clients = ARENA_ARRAY(p->arena, ClientState, sys->client_count + 1);
     p->edges = ARENA_ARRAY(p->arena, EdgeState, sys->edge_count + 1);
     p->agents = ARENA_ARRAY(p->arena, VirtualServiceCounts, sys->agent_count + 1);
-    p->v = sim_world(p->plant.sys, &(SimWorldOptions){
-                                       .seed = options->seed,
-                                       .until_ns = options->horizon_ns,
-                                       .room = PLANT_ROOM,
-                                       .movable = true,
-                                       .hooks = {p, on_answered, .tick = on_tick},
-                                   });
+    p->work = ARENA_ARRAY(p->arena, WorkState, sys->agent_count + 1);
+    for (uint32_t i = 0; i < sys->agent_count; i++) {
+        for (int k = 0; k < 2; k++) {
+            hist_init(&p->work[i].whole[k]);
+            hist_init(&p->work[i].cut[k]);
+        }
+    }
+    p->v =
+        sim_world(p->plant.sys, &(SimWorldOptions){
+                                    .seed = options->seed,
+                                    .until_ns = options->horizon_ns,
+                                    .room = PLANT_ROOM,
+                                    .movable = true,
+                                    .hooks = {p, on_answered, .tick = on_tick, .worked = on_worked},
+                                });
     clients_init(p);
     *ret_plant = &p->plant;
     return 0;

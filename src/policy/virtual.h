@@ -150,6 +150,9 @@ typedef struct VirtualHooks {
     void (*ended)(void *context, Virtual *v, const VirtualEnd *end);    // all calls
     void (*action)(void *context, Virtual *v, uint64_t serial, const CallAction *action);
     void (*tick)(void *context, Virtual *v, uint64_t id);
+    // A request's own work ended (`whole`), or it was told to stop in the middle of it. Not of
+    // batches, whose work is nobody's own.
+    void (*worked)(void *context, Virtual *v, uint32_t service, int64_t work_ns, bool whole);
 } VirtualHooks;
 
 typedef struct VirtualOptions {

@@ -321,6 +321,10 @@ bool request_worked(Virtual *v, int32_t at)
 {
     Request *r = &v->requests[at];
     const Service *s = &v->services[r->service];
+    if (v->hooks.worked && r->mates == at) {
+        v->hooks.worked(v->hooks.context, v, r->service, r->work_ns, true);
+        r = &v->requests[at];
+    }
     r->state = REQUEST_DONE;
     if (r->outcome != CALL_SUCCESS || s->is.group_count == 0) {
         return true;
@@ -355,6 +359,10 @@ static void count_end(Virtual *v, const Request *r, bool gone)
         c->wasted += wasted;
         c->work_ns += (double)r->work_ns;
         c->wasted_ns += wasted ? (double)r->work_ns : 0;
+    }
+    bool in_work = r->state == REQUEST_SERVED || r->state == REQUEST_SHARING;
+    if (v->hooks.worked && gone && in_work) {
+        v->hooks.worked(v->hooks.context, v, r->service, r->work_ns, false);
     }
 }
 
