@@ -603,13 +603,13 @@ def case_full_disk(w):
     w.run("run", "list", "--ledger", ledger)
     room = max(os.path.getsize(ledger + end) for end in ("", "-wal")
                if os.path.exists(ledger + end)) + (24 << 10)
-    process = w.start("loadtest", "--url", w.url + "/health", "--rate", "100/s", "--duration", "2s",
+    process = w.start("loadtest", "--url", w.url + "/health", "--rate", "100/s", "--duration", "5s",
                       "--no-default-slo", "--ledger", ledger, file_bytes_max=room)
     out, err = process.communicate(timeout=COMMAND_SECONDS)
     assert "Sanitizer" not in err, err
     # On a busy machine the run may be invalid besides, which is told first.
     assert process.returncode in (1, 113), (process.returncode, out, err)
-    has(out + err, "could not take this run", "200")  # the test went on, and what it measured is told all the same
+    has(out + err, "could not take this run", "500")  # the test went on, and what it measured is told all the same
     w.run("ledger", "verify", "--ledger", ledger)
 
 
