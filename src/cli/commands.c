@@ -63,6 +63,7 @@ const Command *const COMMANDS[] = {
     &CMD_COORDINATE_REJECT,
     &CMD_COORDINATE_ROLLBACK,
     &CMD_COORDINATE_HISTORY,
+    &CMD_IMPROVE, // behind the verbs of its family, or completion takes it for one without
     &CMD_CONFIG_SHOW,
     &CMD_DOCTOR,
     &CMD_COMPLETION,

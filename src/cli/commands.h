@@ -35,6 +35,7 @@ extern const Command CMD_DOCTOR;
 extern const Command CMD_EXECUTE;
 extern const Command CMD_FAKE_LLM;
 extern const Command CMD_GATE;
+extern const Command CMD_IMPROVE;
 extern const Command CMD_LEDGER_HEAD;
 extern const Command CMD_LEDGER_PATH;
 extern const Command CMD_LEDGER_PRUNE;
