@@ -19,12 +19,13 @@
 
 #include "base/rng.h"
 #include "base/units.h"
-#include "llm/fake.h"
 #include "manage/planner_llm.h"
 #include "manage/search_space.h"
 #include "manage/validate.h"
 #include "model/sim.h"
 #include "os/clock.h"
+
+#include "scripted.h"
 
 static const char SYSTEM[] =
     "version = 1\n"
@@ -263,33 +264,14 @@ static void search_programs(Bench *b, Plan *ret_best)
 static Plan ask_model(Bench *b)
 {
     Err e = {0};
-    FakeScript *script = fake_script_default(b->arena);
-    script->rules = ARENA_ARRAY(b->arena, FakeRule, 1);
-    script->rules[0] = (FakeRule){.stream = -1,
-                                  .after_tool = -1,
-                                  .times = -1,
-                                  .has_text = true,
-                                  .text = SLICE(ANSWER),
-                                  .retry_after_ns = -1,
-                                  .fault = FAKE_NO_FAULT};
-    script->rule_count = 1;
     FakeLlm *fake = NULL;
-    if (fake_llm_start(&(FakeLlmOptions){.script = script}, &fake, &e) != 0) {
+    LlmConfig config;
+    if (scripted_model(b->arena, SLICE(ANSWER), &fake, &config, &e) != 0) {
         stop("the scripted model", &e);
     }
-    NetAddr addr = fake_llm_addr(fake);
-    Slice toml = arena_printf(b->arena,
-                              "[llm.main]\nprovider = \"openai\"\nmodel = \"scripted\"\n"
-                              "base_url = \"http://127.0.0.1:%d/v1\"\n",
-                              net_addr_port(&addr));
-    const Doc *doc = NULL;
-    LlmConfig config;
     Planner *planner = NULL;
     PlanList list = {0};
-    DocOptions options = {.format = DOC_FORMAT_TOML};
-    if (doc_parse(b->arena, toml, &options, &doc, &e) != 0 ||
-        llm_config_read(b->arena, doc_get(doc, SLICE("llm")), &config, &e) != 0 ||
-        planner_llm_create(&(PlannerLlmOptions){.config = &config}, &planner, &e) != 0 ||
+    if (planner_llm_create(&(PlannerLlmOptions){.config = &config}, &planner, &e) != 0 ||
         planner_plan(planner, b->arena, &b->context, &list, &e) != 0 || list.count != 1) {
         stop("the LLM planner", &e);
     }

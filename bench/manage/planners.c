@@ -12,7 +12,6 @@
 #include <stdio.h>
 
 #include "base/units.h"
-#include "llm/fake.h"
 #include "manage/plan_judge.h"
 #include "manage/planner_llm.h"
 #include "manage/planner_rules.h"
@@ -21,6 +20,8 @@
 #include "model/sim.h"
 #include "os/clock.h"
 #include "stat/dist.h"
+
+#include "scripted.h"
 
 enum { SEEDS_MAX = 100, KINDS = 4 };
 
@@ -58,29 +59,8 @@ static void stop(const char *what, const Err *e)
 static FakeLlm *start_model(Bench *b)
 {
     Err e = {0};
-    FakeScript *script = fake_script_default(b->arena);
-    script->rules = ARENA_ARRAY(b->arena, FakeRule, 1);
-    script->rules[0] = (FakeRule){.stream = -1,
-                                  .after_tool = -1,
-                                  .times = -1,
-                                  .has_text = true,
-                                  .text = SLICE(ANSWER),
-                                  .retry_after_ns = -1,
-                                  .fault = FAKE_NO_FAULT};
-    script->rule_count = 1;
     FakeLlm *fake = NULL;
-    if (fake_llm_start(&(FakeLlmOptions){.script = script}, &fake, &e) != 0) {
-        stop("the scripted model", &e);
-    }
-    NetAddr addr = fake_llm_addr(fake);
-    Slice toml = arena_printf(b->arena,
-                              "[llm.main]\nprovider = \"openai\"\nmodel = \"scripted\"\n"
-                              "base_url = \"http://127.0.0.1:%d/v1\"\n",
-                              net_addr_port(&addr));
-    const Doc *doc = NULL;
-    DocOptions options = {.format = DOC_FORMAT_TOML};
-    if (doc_parse(b->arena, toml, &options, &doc, &e) != 0 ||
-        llm_config_read(b->arena, doc_get(doc, SLICE("llm")), &b->config, &e) != 0) {
+    if (scripted_model(b->arena, SLICE(ANSWER), &fake, &b->config, &e) != 0) {
         stop("the scripted model", &e);
     }
     return fake;

@@ -4,11 +4,12 @@
 //     coverage SYSTEM.toml [SETTINGS] [SEED] [FIT]   defaults 600 1 200
 //
 // Half of the settings are the given System's, half are of Systems of their own (one each). Rows:
-// formula; simulation as a query of 200 ms on one thread answers; hybrid of formula and what was
-// learned on FIT other settings, for the given System. The truth: 5 runs of 5,000
-// requests of the rarest client each, or 100,000 of all.
-// Issue: coverage of the 90 % interval 87 to 93 %, median width at most 30 % of the value, median
-// error of p99 at most 10 %.
+// formula; simulation as a query with the default budget answers on one thread; hybrid of formula
+// and what was learned on FIT other settings, for the given System. The truth: 5 runs of 10,000
+// requests of the rarest client each, or 200,000 of all. It has an error of its own, which takes
+// from the coverage: with an eighth of the prediction's variance 90 % become 88. Issue: coverage of
+// the 90 % interval 87 to 93 %, median width at most 30 % of the value, median error of p99 at most
+// 10 %.
 #include <math.h>
 #include <stdio.h>
 
@@ -78,7 +79,7 @@ static int one(Bench *b, uint64_t number, bool own, Err *e)
     SimResult *truth = NULL;
     InterfaceProgram *program = NULL;
     rc = rc ? rc
-            : simulate(arena, setting, number + (UINT64_C(1) << 40), seconds_for(setting, 5000),
+            : simulate(arena, setting, number + (UINT64_C(1) << 40), seconds_for(setting, 10000),
                        &truth, e);
     rc = rc ? rc : interface_program(setting, &program, e);
     if (rc == 0 && !all_ended(truth)) {
@@ -86,11 +87,8 @@ static int one(Bench *b, uint64_t number, bool own, Err *e)
     } else if (rc == 0) {
         static const Fidelity asked[] = {FIDELITY_FORMULA, FIDELITY_SIMULATION};
         for (int k = 0; rc == 0 && k < 2; k++) {
-            InterfaceQuery query = {.exact_fidelity = true,
-                                    .fidelity = asked[k],
-                                    .budget_ns = 200000000,
-                                    .seed = number,
-                                    .outside = true};
+            InterfaceQuery query = {
+                .exact_fidelity = true, .fidelity = asked[k], .seed = number, .outside = true};
             InterfaceAnswer answer;
             rc = interface_query(program, arena, &query, &answer, e);
             if (rc == 0) {
@@ -132,7 +130,7 @@ static int learn(Bench *b, uint32_t rows, Err *e)
 
 static void print(const Bench *b)
 {
-    static const char *const names[] = {"formula", "simulation, 200 ms", "hybrid"};
+    static const char *const names[] = {"formula", "simulation, 50 ms", "hybrid"};
     printf("| prediction | measure | values | coverage | 95 %% | median width | median error | "
            "factor |\n|---|---|---|---|---|---|---|---|\n");
     for (int k = 0; k < KINDS; k++) {

@@ -28,8 +28,8 @@
 
 #include "base/json_write.h"
 #include "manage/live_run.h"
-#include "model/bounds.h"
 #include "model/formula.h"
+#include "model/interface_fit.h"
 #include "model/sim.h"
 #include "os/file.h"
 #include "stat/dist.h"
@@ -96,23 +96,6 @@ static void draw(System *sys, SystemPlace place, uint32_t index, const SystemRan
     }
 }
 
-static int scale_rates(System *sys, double load, Err *e)
-{
-    Bounds *b = NULL;
-    int rc = bounds_create(sys, &b, e);
-    if (rc != 0) {
-        return rc;
-    }
-    Arena *arena = arena_create(16 << 20);
-    double is = bounds_solve(b, sys, outcome_create(arena, sys)).utilisation;
-    for (uint32_t i = 0; is > 0 && i < sys->client_count; i++) {
-        sys->clients[i].per_second *= load / is;
-    }
-    arena_destroy(arena);
-    bounds_destroy(b);
-    return 0;
-}
-
 static bool is_steady(const System *sys)
 {
     Formula *f = NULL;
@@ -155,7 +138,7 @@ static int make_setting(Arena *arena, const System *base, uint64_t seed, uint64_
         for (uint32_t i = 0; i < sys->client_count; i++) {
             sys->clients[i].spike_count = 0;
         }
-        int rc = scale_rates(sys, load, e);
+        int rc = interface_scale_load(sys, load, e);
         if (rc != 0 || is_steady(sys)) {
             *ret_sys = sys;
             *ret_load = load;

@@ -9,39 +9,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/rng.h"
 #include "model/bounds.h"
 #include "model/formula.h"
+#include "model/interface_fit.h"
 #include "os/clock.h"
 
 enum { PASSES = 5 };
-
-static void vary(System *sys, SystemPlace place, uint32_t index, Rng *rng)
-{
-    const SystemRange *ranges =
-        place == PLACE_EDGE ? sys->edges[index].ranges : sys->agents[index].ranges;
-    uint32_t count =
-        place == PLACE_EDGE ? sys->edges[index].range_count : sys->agents[index].range_count;
-    for (uint32_t i = 0; i < count; i++) {
-        bool moved = rng_double(rng) < 0.5;
-        double u = rng_double(rng), low = ranges[i].low, high = ranges[i].high;
-        double value = low > 0 ? low * pow(high / low, u) : low + u * (high - low);
-        SystemChange c = {{place, index, ranges[i].param}, system_value(ranges[i].param, value)};
-        if (moved && system_set(sys, &c, NULL) != 0) {
-            continue; // contradicts another one: stays
-        }
-    }
-}
 
 static System *candidate(Arena *arena, const System *base, uint64_t seed, uint64_t number)
 {
     System *sys = system_copy(arena, base);
     Rng rng = rng_stream(seed, SLICE("screen"), number);
     for (uint32_t i = 0; i < sys->agent_count; i++) {
-        vary(sys, PLACE_AGENT, i, &rng);
+        interface_vary(sys, PLACE_AGENT, i, &rng);
     }
     for (uint32_t i = 0; i < sys->edge_count; i++) {
-        vary(sys, PLACE_EDGE, i, &rng);
+        interface_vary(sys, PLACE_EDGE, i, &rng);
     }
     return sys;
 }

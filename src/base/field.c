@@ -157,23 +157,6 @@ int fields_read(Arena *arena, const FieldTable *table, const Doc *object, void *
 
 // ---- writing
 
-static void write_number(const Param *param, ParamValue value, JsonWriter *w)
-{
-    Buf text = buf_create(256);
-    switch (param->kind) {
-    case PARAM_BOOL: json_bool(w, value.boolean); break;
-    case PARAM_INT: json_int(w, value.integer); break;
-    case PARAM_FLOAT: json_double(w, value.real); break;
-    case PARAM_DURATION:
-    case PARAM_SIZE:
-    case PARAM_CHOICE:
-        param_format(param, value, &text);
-        json_string(w, buf_slice(&text));
-        break;
-    }
-    buf_done(&text);
-}
-
 static void write_names(const FieldNames *names, const char *key, JsonWriter *w)
 {
     if (!names->doc) {
@@ -196,7 +179,7 @@ void fields_write(const FieldTable *table, const void *from, JsonWriter *w)
         switch (field->kind) {
         case FIELD_NUMBER:
             json_key(w, slice_from_cstr(field->param.name));
-            write_number(&field->param, load(field, from), w);
+            param_write_value(&field->param, load(field, from), w);
             break;
         case FIELD_TEXT:
         case FIELD_PATH:

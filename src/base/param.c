@@ -210,25 +210,29 @@ int param_set(const ParamTable *table, Slice name, Slice text, bool running, Par
     return rc;
 }
 
+void param_write_value(const Param *param, ParamValue value, JsonWriter *w)
+{
+    Buf text = buf_create(256);
+    switch (param->kind) {
+    case PARAM_BOOL: json_bool(w, value.boolean); break;
+    case PARAM_INT: json_int(w, value.integer); break;
+    case PARAM_FLOAT: json_double(w, value.real); break;
+    case PARAM_DURATION:
+    case PARAM_SIZE:
+    case PARAM_CHOICE:
+        param_format(param, value, &text);
+        json_string(w, buf_slice(&text));
+        break;
+    }
+    buf_done(&text);
+}
+
 void param_write(const ParamTable *table, const ParamValue *values, JsonWriter *w)
 {
     json_object_begin(w);
     for (size_t i = 0; i < table->count; i++) {
-        const Param *p = &table->params[i];
-        json_key(w, slice_from_cstr(p->name));
-        Buf text = buf_create(256);
-        switch (p->kind) {
-        case PARAM_BOOL: json_bool(w, values[i].boolean); break;
-        case PARAM_INT: json_int(w, values[i].integer); break;
-        case PARAM_FLOAT: json_double(w, values[i].real); break;
-        case PARAM_DURATION:
-        case PARAM_SIZE:
-        case PARAM_CHOICE:
-            param_format(p, values[i], &text);
-            json_string(w, buf_slice(&text));
-            break;
-        }
-        buf_done(&text);
+        json_key(w, slice_from_cstr(table->params[i].name));
+        param_write_value(&table->params[i], values[i], w);
     }
     json_object_end(w);
 }

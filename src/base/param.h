@@ -77,6 +77,8 @@ MUST_USE int param_set(const ParamTable *table, Slice name, Slice text, bool run
 
 // The values as one JSON object that param_read reads back.
 void param_write(const ParamTable *table, const ParamValue *values, JsonWriter *w);
+// One value as its kind is written: a number, a boolean, or the words of param_format.
+void param_write_value(const Param *param, ParamValue value, JsonWriter *w);
 
 // One value as text for people and for param_set: "250ms", "64KiB", "true".
 void param_format(const Param *param, ParamValue value, Buf *out);

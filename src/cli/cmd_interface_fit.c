@@ -198,12 +198,7 @@ static const Positional FIT_ARGS[] = {
         .name = "requests", .kind = OPTION_FLOAT, .default_text = DEFAULT, .min = 100, .max = 1e7, \
         .help = "Of the rarest client in one simulation."                                          \
     }
-#define OPTION_SEED                                                                                \
-    {                                                                                              \
-        .name = "seed", .kind = OPTION_INT, .default_text = "1", .min = 0, .max = 0x1p40,          \
-        .help = "Of settings and simulations."                                                     \
-    }
-#define OPTION_CONFIDENCE                                                                          \
+#define OPTION_FIT_CONFIDENCE                                                                      \
     {                                                                                              \
         .name = "confidence", .kind = OPTION_FLOAT, .default_text = "0.9", .min = 0.5,             \
         .max = 0.99, .help = "Of the intervals."                                                   \
@@ -221,8 +216,8 @@ static const Option FIT_OPTIONS[] = {
              "run) or windows of coordinate run."},
     OPTION_SETTINGS("100"),
     OPTION_REQUESTS("2000"),
-    OPTION_SEED,
-    OPTION_CONFIDENCE,
+    OPTION_SEED("Of settings and simulations."),
+    OPTION_FIT_CONFIDENCE,
     {.name = "output",
      .short_name = 'o',
      .kind = OPTION_STRING,
@@ -448,8 +443,8 @@ static const Option VALIDATE_OPTIONS[] = {OPTION_SYSTEM_SET,
                                            .help = "Of one prediction."},
                                           OPTION_SETTINGS("40"),
                                           OPTION_REQUESTS("5000"),
-                                          OPTION_SEED,
-                                          OPTION_CONFIDENCE,
+                                          OPTION_SEED("Of settings and simulations."),
+                                          OPTION_FIT_CONFIDENCE,
                                           OPTION_JSON};
 static const Example VALIDATE_EXAMPLES[] = {
     {"perfwright interface validate pipeline.toml --settings 100", "Short simulations against long "

@@ -249,16 +249,6 @@ static void open_request(LiveClient *c, LiveOpen *open)
     (void)pthread_mutex_unlock(&c->plant->lock);
 }
 
-static int64_t within_of(const System *sys, uint32_t client)
-{
-    for (uint32_t i = 0; i < sys->objective_count; i++) {
-        if (sys->objectives[i].client == client && sys->objectives[i].within_ns > 0) {
-            return sys->objectives[i].within_ns;
-        }
-    }
-    return NEVER_NS;
-}
-
 static void close_request(LiveClient *c, LiveOpen *open, int code, int64_t now_ns)
 {
     LivePlant *p = c->plant;
@@ -272,7 +262,8 @@ static void close_request(LiveClient *c, LiveOpen *open, int code, int64_t now_n
             c->counts.failed++;
             hist_record_infinite(&c->latency, 1);
         } else {
-            *(took <= within_of(p->base.sys, c->index) ? &c->counts.good : &c->counts.late) += 1;
+            *(took <= plant_within_ns(p->base.sys, c->index) ? &c->counts.good : &c->counts.late) +=
+                1;
             hist_record(&c->latency, took);
         }
     }

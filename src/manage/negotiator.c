@@ -105,27 +105,34 @@ static Slice keep_text(Arena *arena, Slice s)
     return s.len > 0 ? arena_copy(arena, s) : (Slice){0};
 }
 
+PartyAnswer neg_answer_of(Arena *arena, const Message *m)
+{
+    Message copy = message_copy(arena, m);
+    return (PartyAnswer){.answer = m->type,
+                         .reason = m->reason,
+                         .text = copy.text,
+                         .constraints = copy.constraints,
+                         .constraint_count = copy.constraint_count,
+                         .changes = copy.changes,
+                         .change_count = copy.change_count,
+                         .predicted = copy.predicted};
+}
+
 static const PartyAnswer *keep_answers(Arena *arena, const PartyAnswer *answers, size_t count)
 {
     PartyAnswer *copy = ARENA_ARRAY(arena, PartyAnswer, count + 1);
     for (size_t i = 0; i < count; i++) {
         const PartyAnswer *from = &answers[i];
         // Answers are parts of messages: copied as one.
-        Message m = message_copy(arena, &(Message){.text = from->text,
-                                                   .constraints = from->constraints,
-                                                   .constraint_count = from->constraint_count,
-                                                   .changes = from->changes,
-                                                   .change_count = from->change_count,
-                                                   .predicted = from->predicted});
-        copy[i] = (PartyAnswer){.agent = keep_text(arena, from->agent),
-                                .answer = from->answer,
-                                .reason = from->reason,
-                                .text = m.text,
-                                .constraints = m.constraints,
-                                .constraint_count = m.constraint_count,
-                                .changes = m.changes,
-                                .change_count = m.change_count,
-                                .predicted = m.predicted};
+        copy[i] = neg_answer_of(arena, &(Message){.type = from->answer,
+                                                  .reason = from->reason,
+                                                  .text = from->text,
+                                                  .constraints = from->constraints,
+                                                  .constraint_count = from->constraint_count,
+                                                  .changes = from->changes,
+                                                  .change_count = from->change_count,
+                                                  .predicted = from->predicted});
+        copy[i].agent = keep_text(arena, from->agent);
     }
     return copy;
 }

@@ -403,19 +403,6 @@ static bool covers(const Deal *d, const Party *p, const Message *m)
     return d->plan.change_count > 0;
 }
 
-static void keep_answer(Deal *d, Party *p, const Message *m)
-{
-    Message copy = message_copy(d->round_arena, m);
-    p->answer = (PartyAnswer){.answer = m->type,
-                              .reason = m->reason,
-                              .text = copy.text,
-                              .constraints = copy.constraints,
-                              .constraint_count = copy.constraint_count,
-                              .changes = copy.changes,
-                              .change_count = copy.change_count,
-                              .predicted = copy.predicted};
-}
-
 // Thirds of a lease that an owner will not prolong any more get ever shorter: at some point it is
 // left to end.
 static void set_lease(const Negotiator *n, Party *p, int64_t from_ns, int64_t for_ns)
@@ -441,7 +428,7 @@ static void on_answer(Negotiator *n, int64_t now_ns, Deal *d, Party *p, const Me
                            .reason = REASON_NOT_OWNER,
                            .text = SLICE("it did not lease all that was asked of it")};
     }
-    keep_answer(d, p, &answer);
+    p->answer = neg_answer_of(d->round_arena, &answer);
     if (answer.type == MESSAGE_ACCEPT) {
         p->state = PARTY_ACCEPTED;
         p->token = m->token;
@@ -470,7 +457,7 @@ static void on_failed(Negotiator *n, int64_t now_ns, Deal *d, Party *p, const Me
     } else if (d->state == DEAL_PREPARING && p->state == PARTY_ACCEPTED && m->token == p->token) {
         Message no = *m;
         no.type = MESSAGE_REJECT;
-        keep_answer(d, p, &no);
+        p->answer = neg_answer_of(d->round_arena, &no);
         p->state = PARTY_REFUSED;
         consider_round(n, now_ns, d);
     }
@@ -522,7 +509,8 @@ void deal_party_left(Negotiator *n, int64_t now_ns, Deal *d, Slice agent)
         return;
     }
     if (d->state == DEAL_PREPARING) {
-        keep_answer(d, p, &(Message){.type = MESSAGE_REJECT, .reason = REASON_LEFT});
+        p->answer = neg_answer_of(d->round_arena,
+                                  &(Message){.type = MESSAGE_REJECT, .reason = REASON_LEFT});
         p->state = PARTY_REFUSED;
         consider_round(n, now_ns, d);
         return;

@@ -126,6 +126,8 @@ void neg_finish(Negotiator *n, int64_t now_ns);
 void neg_send(Negotiator *n, Slice to, const Message *m);
 // Copies everything that the action points at.
 void neg_act(Negotiator *n, const NegotiatorAction *action);
+// What a party answered, copied.
+PartyAnswer neg_answer_of(Arena *arena, const Message *m);
 bool neg_is_self(const Negotiator *n, Slice agent);
 
 // ---- negotiator_deal.c: the proposer

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <math.h>
 
+#include "os/clock.h"
 #include "stat/quantile.h"
 #include "stat/rate.h"
 
@@ -50,6 +51,16 @@ void plant_destroy(Plant *plant)
     if (plant != NULL) {
         plant->ops->destroy(plant);
     }
+}
+
+int64_t plant_within_ns(const System *sys, uint32_t client)
+{
+    for (uint32_t i = 0; i < sys->objective_count; i++) {
+        if (sys->objectives[i].client == client && sys->objectives[i].within_ns > 0) {
+            return sys->objectives[i].within_ns;
+        }
+    }
+    return NEVER_NS;
 }
 
 PlantWindow plant_window_create(Arena *arena, const System *sys, int64_t from_ns, int64_t until_ns)

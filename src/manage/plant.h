@@ -128,6 +128,9 @@ void plant_destroy(Plant *plant); // NULL is fine
 // edge began without can be turned on while it runs.
 extern const PolicyShape PLANT_ROOM;
 
+// What the objectives promise the client, NEVER_NS where nothing.
+int64_t plant_within_ns(const System *sys, uint32_t client);
+
 // For implementations: a window of the System's size with nothing in it, and its Outcome from the
 // counts: rates, shares with binomial intervals, quantiles with their order statistics.
 PlantWindow plant_window_create(Arena *arena, const System *sys, int64_t from_ns, int64_t until_ns);

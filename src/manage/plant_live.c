@@ -380,12 +380,9 @@ static void edge_window(const Seen *now, const Seen *was, PlantEdge *out)
 static uint64_t overdue(const LiveClient *c, int64_t now_ns)
 {
     const System *sys = c->plant->base.sys;
-    int64_t within = sys->clients[c->index].deadline_ns;
-    within = within > 0 ? within : NEVER_NS;
-    for (uint32_t i = 0; i < sys->objective_count; i++) {
-        if (sys->objectives[i].client == c->index && sys->objectives[i].within_ns > 0) {
-            within = sys->objectives[i].within_ns;
-        }
+    int64_t within = plant_within_ns(sys, c->index);
+    if (within == NEVER_NS && sys->clients[c->index].deadline_ns > 0) {
+        within = sys->clients[c->index].deadline_ns;
     }
     uint64_t n = 0;
     for (const LiveOpen *o = c->first; o && within != NEVER_NS; o = o->next) {

@@ -124,6 +124,24 @@ static void formula_baseline(Funnel *f, Formula *formula)
     f->baseline_gap = funnel_gap(f, f->baseline);
 }
 
+// The best `keep` of those that may be rejected go on; with `glanced` only such as were looked at.
+static void keep_best(Funnel *f, size_t keep, bool glanced)
+{
+    qsort(f->candidates, f->count, sizeof *f->candidates, candidate_compare);
+    size_t kept = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        Candidate *c = &f->candidates[i];
+        if (!c->open || c->verdict.index < f->ask->always) {
+            continue;
+        }
+        bool missed = glanced && !c->glanced;
+        f->cut = f->cut || missed;
+        if (missed || kept++ >= keep) {
+            funnel_reject(f, c, VERDICT_OUTRUN, "%zu others promise more", keep);
+        }
+    }
+}
+
 // Only ranks: a formula leaves too much out to be the only one that says no. The best `keep` go on.
 static void look_formula(Funnel *f)
 {
@@ -148,17 +166,7 @@ static void look_formula(Funnel *f)
     if (looked == 0) {
         return;
     }
-    qsort(f->candidates, f->count, sizeof *f->candidates, candidate_compare);
-    size_t kept = 0;
-    for (size_t i = 0; i < f->count; i++) {
-        Candidate *c = &f->candidates[i];
-        if (!c->open || c->verdict.index < f->ask->always) {
-            continue;
-        }
-        if (kept++ >= keep) {
-            funnel_reject(f, c, VERDICT_OUTRUN, "%u others promise more", keep);
-        }
-    }
+    keep_best(f, keep, false);
 }
 
 // ---- simulation
@@ -203,18 +211,7 @@ static void look_shortly(Funnel *f)
                      simulate(f, c, GLANCE_REPLICATIONS, GLANCE_HORIZON);
         seen += c->glanced;
     }
-    qsort(f->candidates, f->count, sizeof *f->candidates, candidate_compare);
-    size_t kept = 0;
-    for (size_t i = 0; i < f->count; i++) {
-        Candidate *c = &f->candidates[i];
-        if (!c->open || c->verdict.index < f->ask->always) {
-            continue;
-        }
-        f->cut = f->cut || !c->glanced;
-        if (!c->glanced || kept++ >= keep) {
-            funnel_reject(f, c, VERDICT_OUTRUN, "%zu others promise more", keep);
-        }
-    }
+    keep_best(f, keep, true);
 }
 
 static void look_simulation(Funnel *f)

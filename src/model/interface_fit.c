@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/rng.h"
 #include "model/bounds.h"
 #include "model/formula.h"
 
@@ -20,7 +19,7 @@ static double in_range(const SystemRange *range, Rng *rng)
     return range->low + u * (range->high - range->low);
 }
 
-static void vary(System *sys, SystemPlace place, uint32_t index, Rng *rng)
+void interface_vary(System *sys, SystemPlace place, uint32_t index, Rng *rng)
 {
     const SystemRange *ranges =
         place == PLACE_EDGE ? sys->edges[index].ranges : sys->agents[index].ranges;
@@ -41,7 +40,7 @@ static void vary(System *sys, SystemPlace place, uint32_t index, Rng *rng)
     }
 }
 
-static int scale_load(System *sys, double wanted, Err *e)
+int interface_scale_load(System *sys, double utilisation, Err *e)
 {
     Bounds *b = NULL;
     int rc = bounds_create(sys, &b, e);
@@ -53,7 +52,7 @@ static int scale_load(System *sys, double wanted, Err *e)
     arena_destroy(arena);
     bounds_destroy(b);
     for (uint32_t i = 0; load > 0 && i < sys->client_count; i++) {
-        sys->clients[i].per_second *= wanted / load;
+        sys->clients[i].per_second *= utilisation / load;
     }
     return 0;
 }
@@ -86,16 +85,16 @@ int interface_setting(Arena *arena, const System *sys, uint64_t seed, System **r
         double load =
             SETTING_LOAD_LEAST + rng_double(&rng) * (SETTING_LOAD_MOST - SETTING_LOAD_LEAST);
         for (uint32_t i = 0; i < sys->agent_count; i++) {
-            vary(setting, PLACE_AGENT, i, &rng);
+            interface_vary(setting, PLACE_AGENT, i, &rng);
         }
         for (uint32_t i = 0; i < sys->edge_count; i++) {
-            vary(setting, PLACE_EDGE, i, &rng);
+            interface_vary(setting, PLACE_EDGE, i, &rng);
         }
         setting->fault_count = 0;
         for (uint32_t i = 0; i < sys->client_count; i++) {
             setting->clients[i].spike_count = 0;
         }
-        int rc = scale_load(setting, load, e);
+        int rc = interface_scale_load(setting, load, e);
         if (rc != 0) {
             return rc;
         }

@@ -13,6 +13,7 @@
 #ifndef MODEL_INTERFACE_FIT_H
 #define MODEL_INTERFACE_FIT_H
 
+#include "base/rng.h"
 #include "model/interface.h"
 #include "model/learned_system.h"
 
@@ -25,6 +26,12 @@ enum { SETTING_TRIES_MAX = 200 };
 // steady state within the interface's region; ERR_LIMIT where SETTING_TRIES_MAX were not enough.
 MUST_USE int interface_setting(Arena *arena, const System *sys, uint64_t seed, System **ret_setting,
                                Err *e);
+
+// Half of the parameters of one agent or edge that have a range: somewhere in it, even by the
+// logarithm where it spans more than a factor of ten. What contradicts the rest stays as it was.
+void interface_vary(System *sys, SystemPlace place, uint32_t index, Rng *rng);
+// Scales all open rates so that the busiest agent is used to `utilisation` if nothing fails.
+MUST_USE int interface_scale_load(System *sys, double utilisation, Err *e);
 
 typedef struct InterfaceFitted InterfaceFitted;
 

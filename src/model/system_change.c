@@ -333,24 +333,6 @@ int system_read_changes(Arena *arena, const System *sys, const Doc *object,
     return 0;
 }
 
-static void write_value(uint16_t param, ParamValue value, JsonWriter *w)
-{
-    const Param *row = system_param_row(param);
-    Buf text = buf_create(256);
-    switch (row->kind) {
-    case PARAM_BOOL: json_bool(w, value.boolean); break;
-    case PARAM_INT: json_int(w, value.integer); break;
-    case PARAM_FLOAT: json_double(w, value.real); break;
-    case PARAM_DURATION:
-    case PARAM_SIZE:
-    case PARAM_CHOICE:
-        param_format(row, value, &text);
-        json_string(w, buf_slice(&text));
-        break;
-    }
-    buf_done(&text);
-}
-
 void system_write_changes(const System *sys, const SystemChange *changes, size_t count,
                           JsonWriter *w)
 {
@@ -359,7 +341,7 @@ void system_write_changes(const System *sys, const SystemChange *changes, size_t
         Buf name = buf_create(4096);
         system_param_name(sys, changes[i].what, &name);
         json_key(w, buf_slice(&name));
-        write_value(changes[i].what.param, changes[i].value, w);
+        param_write_value(system_param_row(changes[i].what.param), changes[i].value, w);
         buf_done(&name);
     }
     json_object_end(w);
