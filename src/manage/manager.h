@@ -8,6 +8,7 @@
 #define MANAGE_MANAGER_H
 
 #include "bus/local.h"
+#include "manage/applied.h"
 #include "manage/coordinator.h"
 #include "manage/negotiator.h"
 
@@ -50,6 +51,8 @@ typedef struct Case {
     uint32_t watched, good, excused, grace;
     PlantClient *before; // counts of the last window before it was applied
     double *offered;     // requests a second then
+    const System *was;   // the view then
+    AppliedCheck *check; // from the first window as promised on
     MessageReason why;
 } Case;
 

@@ -619,6 +619,7 @@ void case_agreed(Manager *m)
     k->agreed_clock_ns = clock_now(clock_real());
     k->state = CASE_APPLIED;
     size_t clients = c->plant->sys->client_count;
+    k->was = system_copy(k->arena, manager_view(m));
     k->before = ARENA_ARRAY(k->arena, PlantClient, clients);
     k->offered = ARENA_ARRAY(k->arena, double, clients);
     for (size_t i = 0; i < clients && c->last.clients != NULL; i++) {
@@ -738,15 +739,21 @@ static bool contradicts(Manager *m, const PlantWindow *window, Violation *ret_vi
                               ret_violation);
 }
 
+// The plan is not proposed again for a while.
+static void refuse_again(Manager *m, const char *why)
+{
+    manager_learn(m,
+                  &(PlanLimit){.refused = plan_hash(manager_view(m), &m->current.plan),
+                               .by = m->index,
+                               .reason = slice_from_cstr(why)},
+                  LIMIT_WINDOWS);
+}
+
 static void take_back(Manager *m, const PlantWindow *window, const Violation *v, const char *than)
 {
     Slice client = m->c->plant->sys->clients[v->client].name;
     tell_window(m, window, "contradicts the prediction");
-    manager_learn(m,
-                  &(PlanLimit){.refused = plan_hash(manager_view(m), &m->current.plan),
-                               .by = m->index,
-                               .reason = SLICE("contradicted by what was observed")},
-                  LIMIT_WINDOWS);
+    refuse_again(m, "contradicted by what was observed");
     case_give_up(m, REASON_CONTRADICTED, "%s of %.*s is %.4g, %s %.4g", MEASURE_NAMES[v->measure],
                  SLICE_FMT(client), v->value, than, v->limit);
 }
@@ -759,6 +766,38 @@ static void keep(Manager *m)
         return;
     }
     manager_take_actions(m);
+}
+
+// False: it is seen as if somebody had not applied its part, and the case is given up. Asked only
+// while it is watched: nobody waits for these simulations.
+static bool all_have_applied(Manager *m, const PlantWindow *window)
+{
+    Case *k = &m->current;
+    const ValidateAsk *v = &m->c->options.validate;
+    if (k->check == NULL) {
+        int64_t horizon_ns = v->horizon_ns > 0 ? v->horizon_ns : VALIDATE_HORIZON_NS;
+        SimOptions sim = {
+            .seed = m->c->options.seed,
+            .horizon_ns = horizon_ns,
+            .warmup_ns = horizon_ns / 4,
+            .replications = v->replications > 0 ? v->replications : VALIDATE_REPLICATIONS,
+            .threads = v->threads,
+            .settle = true,
+        };
+        k->check = applied_create(k->arena, &(AppliedAsk){.view = k->was,
+                                                          .plan = &k->plan,
+                                                          .with = k->predicted,
+                                                          .proposer = m->index,
+                                                          .sim = sim});
+    }
+    applied_window(k->check, window);
+    AppliedDoubt doubt;
+    if (!applied_doubt(k->check, &doubt)) {
+        return true;
+    }
+    refuse_again(m, "seen as if it was not applied");
+    case_give_up(m, REASON_CONTRADICTED, "%.*s", SLICE_FMT(doubt.words));
+    return false;
 }
 
 // At first the backlog of before is still there: then the promise cannot be asked for, only that it
@@ -796,7 +835,7 @@ void case_window(Manager *m, const PlantWindow *window)
         tell_window(m, window, "settling");
     } else {
         tell_window(m, window, "as predicted");
-        if (++k->good >= m->c->options.watch_windows) {
+        if (all_have_applied(m, window) && ++k->good >= m->c->options.watch_windows) {
             keep(m);
         }
     }

@@ -11,12 +11,10 @@
 
 enum {
     KEEP_DEFAULT = 24,
-    REPLICATIONS_DEFAULT = 5,
     GLANCE_REPLICATIONS = 2,
     FULL_LOOKS = 6, // at least, by all replications
 };
-#define HORIZON_DEFAULT_NS (240 * NS_PER_S)
-#define GLANCE_HORIZON     0.4
+#define GLANCE_HORIZON 0.4
 // Of the budget, until when each stage may begin something new. What is left is the next one's: an
 // answer that nobody could check for a spike is none.
 #define FORMULA_SHARE    0.15
@@ -246,8 +244,8 @@ static void ask_defaults(ValidateAsk *ask)
 {
     ask->confidence = ask->confidence > 0 ? ask->confidence : 0.9;
     ask->harm_tolerance = ask->harm_tolerance > 0 ? ask->harm_tolerance : 0.1;
-    ask->horizon_ns = ask->horizon_ns > 0 ? ask->horizon_ns : HORIZON_DEFAULT_NS;
-    ask->replications = ask->replications > 0 ? ask->replications : REPLICATIONS_DEFAULT;
+    ask->horizon_ns = ask->horizon_ns > 0 ? ask->horizon_ns : VALIDATE_HORIZON_NS;
+    ask->replications = ask->replications > 0 ? ask->replications : VALIDATE_REPLICATIONS;
     ask->keep = ask->keep > 0 ? ask->keep : KEEP_DEFAULT;
     ask->threads = ask->threads > 0 ? ask->threads : 2;
 }

@@ -26,6 +26,9 @@
 #include "manage/detect.h"
 #include "manage/plan.h"
 
+#define VALIDATE_HORIZON_NS (240 * NS_PER_SECOND) // of a simulation, where the caller says nothing
+enum { VALIDATE_REPLICATIONS = 5 };               // and how many
+
 typedef enum VerdictKind {
     VERDICT_ACCEPTED,
     VERDICT_AMENDED, // accepted with what was added to it
@@ -97,8 +100,8 @@ typedef struct ValidateAsk {
     uint64_t seed;
     double confidence;     // 0: 0.9
     double harm_tolerance; // relative; 0: 0.1
-    int64_t horizon_ns;    // of a simulation; 0: 240 s
-    uint32_t replications; // 0: 5
+    int64_t horizon_ns;    // of a simulation; 0: VALIDATE_HORIZON_NS
+    uint32_t replications; // 0: VALIDATE_REPLICATIONS
     uint32_t keep;         // that the formula lets through; 0: 24
     uint32_t always;       // the first so many plans get a look by simulation in any case
     uint32_t threads;      // 0: as many as there are processors, 2 at most
