@@ -3,6 +3,8 @@
 // central optimiser and an oracle find, and what the agents negotiate while it runs.
 #include "e1.h"
 
+#include <string.h>
+
 enum { TUNE_RUNS = 3 };
 
 #define AT(p)  "a->b." p " builds->b." p
@@ -174,6 +176,7 @@ static Sizes sizes_of(const Experiment *x)
     if (x->quick) {
         s = (Sizes){.runs = 2, .trials = 4, .central = 4, .oracle = 4, .tune_runs = 1};
     }
+    s.runs = x->live ? 1 : s.runs;
     s.runs = x->runs > 0 && x->runs <= RUNS_MAX ? x->runs : s.runs;
     s.judged = (ScoreOptions){.seed = x->seed * 100000 + 50000,
                               .from_ns = 300 * NS_PER_SECOND,
@@ -333,25 +336,48 @@ static int one_load(Experiment *x, Load *load, const Sizes *sizes, Err *e)
     return rc;
 }
 
+// Only what has a steady state and can be predicted by one: the agents' policies, and two baselines
+// that keep the promise at this load.
+static int live_load(Experiment *x, Load *load, const Sizes *sizes, Err *e)
+{
+    static const char *const LIVE[] = {"retry budget, cancellation", "no retry"};
+    int rc = load_system(x, load->rho, &load->sys, e);
+    for (size_t i = 0; rc == 0 && i < COUNT_OF(PLANS); i++) {
+        for (size_t k = 0; rc == 0 && k < COUNT_OF(LIVE); k++) {
+            if (strcmp(PLANS[i].space.name, LIVE[k]) == 0) {
+                rc = plain_row(x, load, &PLANS[i], sizes, e);
+            }
+        }
+    }
+    rc = rc ? rc : negotiated_row(x, load, sizes, e);
+    if (rc == 0) {
+        load->found[load->found_count++] = load->deals[0].after;
+        rc = e1_live(x, load, &sizes->judged, e);
+    }
+    return rc;
+}
+
 int experiment_e1(Experiment *x, Err *e)
 {
     static const double RHOS[] = {0.65, 0.8, 0.9};
     Sizes sizes = sizes_of(x);
     Load *loads = mem_zalloc(COUNT_OF(RHOS) * sizeof *loads);
-    experiment_say(x,
-                   "E1, seed %llu: %zu held-out runs of 900 s a row, 15 s of 3x load at 100 s, "
-                   "measured from 300 s; tuned on %zu other runs with %zu trials a mechanism "
-                   "(central %zu, oracle %zu on the held-out runs themselves); 95 %% intervals "
-                   "over runs.",
-                   (unsigned long long)x->seed, sizes.runs, sizes.tune_runs, sizes.trials,
-                   sizes.central, sizes.oracle);
+    if (!x->live) {
+        experiment_say(x,
+                       "E1, seed %llu: %zu held-out runs of 900 s a row, 15 s of 3x load at 100 s, "
+                       "measured from 300 s; tuned on %zu other runs with %zu trials a mechanism "
+                       "(central %zu, oracle %zu on the held-out runs themselves); 95 %% intervals "
+                       "over runs.",
+                       (unsigned long long)x->seed, sizes.runs, sizes.tune_runs, sizes.trials,
+                       sizes.central, sizes.oracle);
+    }
     size_t count = x->quick || x->rho > 0 ? 1 : COUNT_OF(RHOS);
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < count; i++) {
         loads[i].rho = x->rho > 0 ? x->rho : RHOS[x->quick ? 1 : i];
-        rc = one_load(x, &loads[i], &sizes, e);
+        rc = x->live ? live_load(x, &loads[i], &sizes, e) : one_load(x, &loads[i], &sizes, e);
     }
-    if (rc == 0 && !x->only_negotiated) {
+    if (rc == 0 && !x->only_negotiated && !x->live) {
         e1_judge(x, loads, count, sizes.runs);
     }
     for (size_t i = 0; i < count; i++) {

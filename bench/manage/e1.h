@@ -34,4 +34,7 @@ void e1_found(Experiment *x, const Load *load, size_t runs);
 // The goals, in words.
 void e1_judge(Experiment *x, const Load *loads, size_t count, size_t runs);
 
+// Runs what the first found_count rows came to on the runtime, beside what is predicted of it.
+MUST_USE int e1_live(Experiment *x, const Load *load, const ScoreOptions *score, Err *e);
+
 #endif

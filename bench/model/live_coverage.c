@@ -34,23 +34,19 @@
 #include "os/file.h"
 #include "stat/dist.h"
 
+#include "live_predict.h"
+
 enum {
     TRIES_MAX = 1000, // of drawing a setting that has one steady state
-    VALUES_MAX = 64,  // of a setting
     REPLICATIONS_MAX = 999,
     SETTINGS_MAX = 10000,
     RESULTS_MAX = 64 << 20,
-    THIRDS = 3,
 };
-#define CONFIDENCE       0.9
 #define LOAD_LEAST       0.3
 #define LOAD_MOST        0.85
 #define UTILISATION_MOST 0.92 // with retries, by the formula
 #define ERRORS_MOST      0.005
 #define WARMUP_SHARE     0.15
-
-typedef enum Measure { P50, P99, GOODPUT, EFFECT, MEASURES } Measure;
-static const char *const MEASURE_NAMES[] = {"p50", "p99", "goodput", "attempts"};
 
 typedef struct Options {
     const char *path, *results;
@@ -58,17 +54,11 @@ typedef struct Options {
     bool report;
 } Options;
 
-typedef struct Value {
-    Measure measure;
-    char name[2 * SYSTEM_NAME_MAX + 4]; // of the client or edge
-    double observed, value, low, high;
-} Value;
-
 typedef struct Setting {
     uint64_t number;
     double load, late_ms;
     bool invalid;
-    Value values[VALUES_MAX];
+    LiveValue values[LIVE_VALUES_MAX];
     size_t count;
 } Setting;
 
@@ -148,150 +138,28 @@ static int make_setting(Arena *arena, const System *base, uint64_t seed, uint64_
     return err_set(e, ERR_LIMIT, "none of %d random settings has one steady state", TRIES_MAX);
 }
 
-// ---- how much longer the runtime sleeps than it should
-
-static const char SLEEPER[] = "version = 1\n[agents.x]\nservice = \"50ms\"\n"
-                              "[clients.c]\nto = \"x\"\nrate = 10.0\n";
-
-static int calibrate(const Options *o, Estimate *ret_late_s, Err *e)
-{
-    Arena *arena = arena_create(64 << 20);
-    System *sys = NULL;
-    LiveRun run;
-    int64_t horizon = (int64_t)(fmin(o->seconds, 5) * o->scale * 1e9);
-    int rc = system_parse(arena, slice_from_cstr(SLEEPER), "sleeper", &sys, e);
-    LiveRunOptions options = {.plant = {.seed = (uint64_t)o->seed + 77, .scale = o->scale},
-                              .warmup_ns = horizon / 10,
-                              .horizon_ns = horizon};
-    rc = rc ? rc : live_run(arena, sys, &options, &run, e);
-    if (rc == 0) {
-        Estimate mean = run.outcome->clients[0].mean;
-        *ret_late_s = (Estimate){fmax(mean.value - 0.05, 0), fmax(mean.low - 0.05, 0),
-                                 fmax(mean.high - 0.05, 0)};
-    }
-    arena_destroy(arena);
-    return rc;
-}
-
-// A duration's distribution moved up by so much: exactly where it is fixed or cut below, in its
-// scale elsewhere, which for a hundredth of it is the same but for second order.
-static Dist longer(Arena *arena, const Dist *d, double ns)
-{
-    Dist out = *d;
-    if (d->kind == DIST_MIXTURE) {
-        DistPart *parts = ARENA_ARRAY(arena, DistPart, d->count);
-        for (uint32_t i = 0; i < d->count; i++) {
-            parts[i] = (DistPart){d->parts[i].weight, longer(arena, &d->parts[i].dist, ns)};
-        }
-        out.parts = parts;
-    } else if (dist_mean(d) > 0 && d->kind != DIST_EMPIRICAL) {
-        double factor = 1 + ns / dist_mean(d);
-        out.scale *= factor;
-        out.other = d->kind == DIST_HYPEREXPONENTIAL || d->kind == DIST_UNIFORM ? d->other * factor
-                                                                                : d->other;
-    }
-    return out;
-}
-
-static System *with_lateness(Arena *arena, const System *sys, double seconds)
-{
-    System *out = system_copy(arena, sys);
-    for (uint32_t i = 0; i < out->agent_count; i++) {
-        if (dist_mean(&out->agents[i].service) > 0) {
-            out->agents[i].service = longer(arena, &sys->agents[i].service, seconds * 1e9);
-        }
-    }
-    return out;
-}
-
 // ---- one setting: predicted, run, compared
-
-static size_t values_of(const System *sys, const Outcome *o, Value *ret)
-{
-    size_t n = 0;
-    for (uint32_t i = 0; i < sys->client_count && n + 3 <= VALUES_MAX; i++) {
-        const ClientOutcome *c = &o->clients[i];
-        const double list[] = {c->p50.value, c->p99.value, c->goodput.value};
-        for (size_t k = 0; k < COUNT_OF(list); k++, n++) {
-            ret[n] = (Value){.measure = (Measure)(P50 + k), .observed = list[k]};
-            (void)snprintf(ret[n].name, sizeof ret[n].name, "%.*s",
-                           SLICE_FMT(sys->clients[i].name));
-        }
-    }
-    for (uint32_t i = 0; i < sys->edge_count && n < VALUES_MAX; i++, n++) {
-        ret[n] = (Value){.measure = EFFECT, .observed = o->edges[i].attempts.value};
-        (void)snprintf(ret[n].name, sizeof ret[n].name, "%.*s", SLICE_FMT(sys->edges[i].name));
-    }
-    return n;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-// Order statistics of the replications as the interval for one more.
-static void set_interval(Value *v, double *sorted, uint32_t n)
-{
-    qsort(sorted, n, sizeof *sorted, ascending);
-    uint32_t k = (uint32_t)((1 - CONFIDENCE) * (n + 1) / 2 + 1e-9);
-    v->low = sorted[k > 0 ? k - 1 : 0];
-    v->high = sorted[k > 0 ? n - k : n - 1];
-    v->value = sorted[n / 2];
-}
-
-static int predict(Arena *arena, const Options *o, const System *sys, Estimate late, Setting *s,
-                   Err *e)
-{
-    uint32_t each = (uint32_t)o->replications / THIRDS, n = each * THIRDS;
-    const double lates[THIRDS] = {late.low, late.value, late.high};
-    double *all = ARENA_ARRAY(arena, double, (size_t)n *VALUES_MAX);
-    int64_t horizon = (int64_t)(o->seconds * o->scale * 1e9);
-    for (uint32_t third = 0; third < THIRDS; third++) {
-        SimOptions options = {.seed = (uint64_t)o->seed * 7919 + s->number,
-                              .horizon_ns = horizon,
-                              .warmup_ns = (int64_t)(WARMUP_SHARE * (double)horizon),
-                              .replications = each,
-                              .first = third * each,
-                              .no_controls = true,
-                              .open_max = 1 << 17};
-        SimResult *result = NULL;
-        int rc = sim_run(arena, with_lateness(arena, sys, lates[third]), &options, &result, e);
-        if (rc != 0) {
-            return rc;
-        }
-        for (uint32_t r = 0; r < each; r++) {
-            Value *values = ARENA_ARRAY(arena, Value, VALUES_MAX);
-            s->count = values_of(sys, result->runs[r].outcome, values);
-            for (size_t i = 0; i < s->count; i++) {
-                all[i * n + third * each + r] = values[i].observed;
-                s->values[i] = values[i];
-            }
-        }
-    }
-    for (size_t i = 0; i < s->count; i++) {
-        set_interval(&s->values[i], &all[i * n], n);
-    }
-    return 0;
-}
 
 static int run_setting(const Options *o, const System *base, Estimate late, Setting *s, Err *e)
 {
     Arena *arena = arena_create((size_t)1 << 30);
     System *sys = NULL;
     int rc = make_setting(arena, base, (uint64_t)o->seed, s->number, &sys, &s->load, e);
-    rc = rc ? rc : predict(arena, o, sys, late, s, e);
     int64_t horizon = (int64_t)(o->seconds * o->scale * 1e9);
+    LivePredictOptions predict = {.seed = (uint64_t)o->seed * 7919 + s->number,
+                                  .replications = (uint32_t)o->replications,
+                                  .horizon_ns = horizon,
+                                  .warmup_ns = (int64_t)(WARMUP_SHARE * (double)horizon)};
+    rc = rc ? rc : live_predict(arena, sys, &predict, late, s->values, &s->count, e);
     LiveRunOptions options = {
         .plant = {.seed = ~((uint64_t)o->seed * 104729 + s->number), .scale = o->scale},
-        .warmup_ns = (int64_t)(WARMUP_SHARE * (double)horizon),
+        .warmup_ns = predict.warmup_ns,
         .horizon_ns = horizon};
     LiveRun run;
     rc = rc ? rc : live_run(arena, sys, &options, &run, e);
     if (rc == 0) {
-        Value *observed = ARENA_ARRAY(arena, Value, VALUES_MAX);
-        size_t n = values_of(sys, run.outcome, observed);
+        LiveValue *observed = ARENA_ARRAY(arena, LiveValue, LIVE_VALUES_MAX);
+        size_t n = live_values(sys, run.outcome, observed);
         for (size_t i = 0; i < n; i++) {
             s->values[i].observed = observed[i].observed;
         }
@@ -328,9 +196,9 @@ static int append(const Options *o, const Setting *s, Err *e)
     json_key(&w, SLICE("values"));
     json_array_begin(&w);
     for (size_t i = 0; i < s->count; i++) {
-        const Value *v = &s->values[i];
+        const LiveValue *v = &s->values[i];
         json_object_begin(&w);
-        json_field_cstr(&w, "measure", MEASURE_NAMES[v->measure]);
+        json_field_cstr(&w, "measure", LIVE_MEASURE_NAMES[v->measure]);
         json_field_cstr(&w, "name", v->name);
         put_number(&w, "observed", v->observed);
         put_number(&w, "value", v->value);
@@ -362,16 +230,16 @@ static void read_setting(const Doc *doc, Setting *s)
                    .load = get_number(doc, "load"),
                    .late_ms = get_number(doc, "lateP99Ms"),
                    .invalid = invalid && invalid->type == DOC_BOOL && invalid->boolean};
-    for (const Doc *d = doc_first(doc_get(doc, SLICE("values"))); d && s->count < VALUES_MAX;
+    for (const Doc *d = doc_first(doc_get(doc, SLICE("values"))); d && s->count < LIVE_VALUES_MAX;
          d = doc_next(d)) {
-        Value *v = &s->values[s->count++];
-        *v = (Value){.observed = get_number(d, "observed"),
-                     .value = get_number(d, "value"),
-                     .low = get_number(d, "low"),
-                     .high = get_number(d, "high")};
+        LiveValue *v = &s->values[s->count++];
+        *v = (LiveValue){.observed = get_number(d, "observed"),
+                         .value = get_number(d, "value"),
+                         .low = get_number(d, "low"),
+                         .high = get_number(d, "high")};
         const Doc *name = doc_get(d, SLICE("measure"));
-        for (Measure m = 0; name && m < MEASURES; m++) {
-            if (slice_eq_cstr(name->text, MEASURE_NAMES[m])) {
+        for (LiveMeasure m = 0; name && m < LIVE_MEASURES; m++) {
+            if (slice_eq_cstr(name->text, LIVE_MEASURE_NAMES[m])) {
                 v->measure = m;
             }
         }
@@ -417,7 +285,7 @@ typedef struct Score {
     double shares, share_squares, clusters; // of what is covered, setting by setting
 } Score;
 
-static void score_value(Score *s, const Value *v)
+static void score_value(Score *s, const LiveValue *v)
 {
     s->n++;
     s->covered += v->observed >= v->low && v->observed <= v->high;
@@ -438,7 +306,7 @@ static void score(Score *s, const Setting *list, size_t count, int measure)
     for (size_t i = 0; i < count; i++) {
         double n = s->n, covered = s->covered;
         for (size_t k = 0; k < list[i].count && !list[i].invalid; k++) {
-            if (measure == MEASURES || (int)list[i].values[k].measure == measure) {
+            if (measure == LIVE_MEASURES || (int)list[i].values[k].measure == measure) {
                 score_value(s, &list[i].values[k]);
             }
         }
@@ -449,6 +317,12 @@ static void score(Score *s, const Setting *list, size_t count, int measure)
             s->clusters++;
         }
     }
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
 }
 
 static double median(double *values, size_t n)
@@ -466,10 +340,10 @@ static void print_score(Score *s, const char *name)
     double low = k > 0 ? dist_beta_quantile(0.025, k, n - k + 1) : 0;
     double high = k < n ? dist_beta_quantile(0.975, k + 1, n - k) : 1;
     double error = sqrt(fmax(s->share_squares / m - mean * mean, 0) / fmax(m - 1, 1));
-    double p = m < 2 ? NAN : error > 0 ? dist_t_cdf((mean - CONFIDENCE) / error, m - 1) : 1;
+    double p = m < 2 ? NAN : error > 0 ? dist_t_cdf((mean - LIVE_CONFIDENCE) / error, m - 1) : 1;
     printf("| %s | %.0f | %.1f %% | %.1f-%.1f | %.1f %% | %.2f %% | %.3f | %.3f | %s |\n", name, n,
            100 * k / n, 100 * low, 100 * high, 100 * median(s->widths, s->width_count),
-           100 * median(s->errors, s->error_count), dist_binom_at_most(k, n, CONFIDENCE), p,
+           100 * median(s->errors, s->error_count), dist_binom_at_most(k, n, LIVE_CONFIDENCE), p,
            p < 0.05 ? "YES" : "no");
 }
 
@@ -485,14 +359,14 @@ static void print(const Options *o, const Setting *list)
            there, o->seed, o->seconds * o->scale, o->scale, invalid);
     printf("| measure | values | coverage | 95 %% | median width | median error | p binomial | "
            "p over settings | below 90 %%? |\n|---|---|---|---|---|---|---|---|---|\n");
-    for (int measure = 0; measure <= MEASURES; measure++) {
-        Score s = {.widths = calloc(count * VALUES_MAX, sizeof(double)),
-                   .errors = calloc(count * VALUES_MAX, sizeof(double))};
+    for (int measure = 0; measure <= LIVE_MEASURES; measure++) {
+        Score s = {.widths = calloc(count * LIVE_VALUES_MAX, sizeof(double)),
+                   .errors = calloc(count * LIVE_VALUES_MAX, sizeof(double))};
         if (s.widths && s.errors) {
             score(&s, list, count, measure);
         }
         if (s.n > 0) {
-            print_score(&s, measure < MEASURES ? MEASURE_NAMES[measure] : "all");
+            print_score(&s, measure < LIVE_MEASURES ? LIVE_MEASURE_NAMES[measure] : "all");
         }
         free(s.widths);
         free(s.errors);
@@ -510,7 +384,7 @@ static int run_all(const Options *o, const System *base, Setting *list, Err *e)
             continue;
         }
         if (isnan(late.value)) {
-            rc = calibrate(o, &late, e);
+            rc = live_lateness((uint64_t)o->seed, o->scale, o->seconds, &late, e);
             if (rc != 0) {
                 break;
             }
@@ -523,7 +397,7 @@ static int run_all(const Options *o, const System *base, Setting *list, Err *e)
         if (rc == 0) {
             size_t covered = 0;
             for (size_t k = 0; k < list[i].count; k++) {
-                const Value *v = &list[i].values[k];
+                const LiveValue *v = &list[i].values[k];
                 covered += v->observed >= v->low && v->observed <= v->high;
             }
             fprintf(stderr, "setting %llu: load %.2f, %zu of %zu covered, late %.2f ms%s\n",
@@ -544,7 +418,7 @@ static bool read_options(int argc, char **argv, Options *o)
         {"--seed", &o->seed, 0, 1e9},
         {"--scale", &o->scale, 0.1, PLANT_LIVE_SCALE_MAX},
         {"--seconds", &o->seconds, 0.1, 3600},
-        {"--replications", &o->replications, 2 * THIRDS, REPLICATIONS_MAX},
+        {"--replications", &o->replications, LIVE_THIRDS * 2, REPLICATIONS_MAX},
     };
     for (int i = 1; i < argc; i++) {
         bool known = true;
