@@ -88,9 +88,10 @@ typedef struct CheatScan {
 } CheatScan;
 
 enum {
-    CHEAT_LINE_MAX = 4000,        // bytes of a line that are looked at
-    CHEAT_LITERALS_MAX = 2000,    // literals of a patch that are looked for in inputs and outputs
-    CHEAT_CONTENT_MAX = 16 << 20, // bytes of an input or output that are looked through
+    CHEAT_LINE_MAX = 4000,       // bytes of a line that are looked at
+    CHEAT_LITERALS_MAX = 200,    // literals of a patch that are looked for in inputs and outputs
+    CHEAT_CONTENT_MAX = 1 << 20, // bytes of an input or output that are looked through
+    CHEAT_STATICS_MAX = 100,     // variables of a patch that may keep an answer
 };
 
 // Adds findings with file and line; returns which of the catalogue the probes should look into.

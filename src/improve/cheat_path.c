@@ -4,8 +4,8 @@
 // seven languages look for by default. A repository that is different says so in its steps.
 
 const char *const CHEAT_PATH_NAMES[CHEAT_PATHS + 1] = {
-    "source",    "test",  "benchmark",        "CI",            "build file",    "lock file",
-    "the steps", "a log", "compiled code",    "documentation", NULL,
+    "source", "test",          "benchmark",     "CI", "build file", "lock file", "the steps",
+    "a log",  "compiled code", "documentation", NULL,
 };
 
 bool cheat_glob(Slice pattern, Slice path)
@@ -93,45 +93,83 @@ static Slice base_name(Slice path)
 static bool is_ci(Slice path)
 {
     static const char *const FOLDERS[] = {".github", ".gitlab", ".circleci", ".buildkite", NULL};
-    static const char *const NAMES[] = {".travis.yml",         ".gitlab-ci.yml", "appveyor.yml",
-                                        "azure-pipelines.yml", "Jenkinsfile",    ".cirrus.yml",
-                                        "bors.toml",           NULL};
+    static const char *const NAMES[] = {
+        ".travis.yml", ".gitlab-ci.yml", "appveyor.yml", "azure-pipelines.yml",
+        "Jenkinsfile", ".cirrus.yml",    "bors.toml",    NULL};
     return any_folder(path, FOLDERS) || one_of(base_name(path), NAMES);
 }
 
 static bool is_lock(Slice name)
 {
-    static const char *const NAMES[] = {"package-lock.json", "yarn.lock",   "pnpm-lock.yaml",
-                                        "Cargo.lock",        "go.sum",      "poetry.lock",
-                                        "Pipfile.lock",      "uv.lock",     "bun.lockb",
-                                        "gradle.lockfile",   "Gemfile.lock", "npm-shrinkwrap.json",
+    static const char *const NAMES[] = {"package-lock.json",
+                                        "yarn.lock",
+                                        "pnpm-lock.yaml",
+                                        "Cargo.lock",
+                                        "go.sum",
+                                        "poetry.lock",
+                                        "Pipfile.lock",
+                                        "uv.lock",
+                                        "bun.lockb",
+                                        "gradle.lockfile",
+                                        "Gemfile.lock",
+                                        "npm-shrinkwrap.json",
                                         NULL};
     return one_of(name, NAMES);
 }
 
 static bool is_build(Slice name)
 {
-    static const char *const NAMES[] = {
-        "CMakeLists.txt", "Makefile",       "GNUmakefile",       "meson.build", "meson_options.txt",
-        "meson.options",  "setup.py",       "setup.cfg",         "pyproject.toml", "Cargo.toml",
-        "build.rs",       "package.json",   "binding.gyp",       "build.gradle", "build.gradle.kts",
-        "pom.xml",        "BUILD",          "BUILD.bazel",       "WORKSPACE",   "configure",
-        "configure.ac",   "configure.in",   "tsconfig.json",     "go.mod",      "conanfile.txt",
-        "conanfile.py",   "vcpkg.json",     "Dockerfile",        "build.sh",    "requirements.txt",
-        "SConstruct",     "SConscript",     "webpack.config.js", "rollup.config.js", ".npmrc",
-        "babel.config.js", ".babelrc",      "rust-toolchain.toml", NULL};
-    static const char *const SUFFIXES[] = {".cmake", ".mk", ".am", ".gyp", ".gypi", ".bzl",
-                                           ".csproj", ".vcxproj", NULL};
+    static const char *const NAMES[] = {"CMakeLists.txt",
+                                        "Makefile",
+                                        "GNUmakefile",
+                                        "meson.build",
+                                        "meson_options.txt",
+                                        "meson.options",
+                                        "setup.py",
+                                        "setup.cfg",
+                                        "pyproject.toml",
+                                        "Cargo.toml",
+                                        "build.rs",
+                                        "package.json",
+                                        "binding.gyp",
+                                        "build.gradle",
+                                        "build.gradle.kts",
+                                        "pom.xml",
+                                        "BUILD",
+                                        "BUILD.bazel",
+                                        "WORKSPACE",
+                                        "configure",
+                                        "configure.ac",
+                                        "configure.in",
+                                        "tsconfig.json",
+                                        "go.mod",
+                                        "conanfile.txt",
+                                        "conanfile.py",
+                                        "vcpkg.json",
+                                        "Dockerfile",
+                                        "build.sh",
+                                        "requirements.txt",
+                                        "SConstruct",
+                                        "SConscript",
+                                        "webpack.config.js",
+                                        "rollup.config.js",
+                                        ".npmrc",
+                                        "babel.config.js",
+                                        ".babelrc",
+                                        "rust-toolchain.toml",
+                                        NULL};
+    static const char *const SUFFIXES[] = {".cmake", ".mk",     ".am",      ".gyp", ".gypi",
+                                           ".bzl",   ".csproj", ".vcxproj", NULL};
     return one_of(name, NAMES) || ends_with_one(name, SUFFIXES);
 }
 
 static bool is_benchmark(Slice path, Slice name)
 {
-    static const char *const FOLDERS[] = {"bench",      "benches",   "benchmark", "benchmarks",
-                                          "microbench", "perftest",  "perf-test", "perf_test",
-                                          "microbenchmarks", "jmh", NULL};
-    static const char *const MARKS[] = {"benchmark", "_bench.", "-bench.", ".bench.", "bench_",
-                                        "bench-", "_perf.", "perf_test", "perftest", NULL};
+    static const char *const FOLDERS[] = {"bench",           "benches",  "benchmark", "benchmarks",
+                                          "microbench",      "perftest", "perf-test", "perf_test",
+                                          "microbenchmarks", "jmh",      NULL};
+    static const char *const MARKS[] = {"benchmark", "_bench.", "-bench.",   ".bench.",  "bench_",
+                                        "bench-",    "_perf.",  "perf_test", "perftest", NULL};
     // Below src/ or lib/ a folder of that name is mostly the subject of a program that measures.
     static const char *const SUBJECT[] = {"src", "lib", NULL};
     if (any_folder(path, SUBJECT)) {
@@ -148,29 +186,29 @@ static bool is_benchmark(Slice path, Slice name)
 
 static bool is_test(Slice path, Slice name)
 {
-    static const char *const FOLDERS[] = {"test",      "tests",     "__tests__", "spec",
-                                          "specs",     "testing",   "unittest",  "unittests",
-                                          "testdata",  "fixtures",  "__snapshots__", NULL};
+    static const char *const FOLDERS[] = {"test",     "tests",    "__tests__",     "spec",
+                                          "specs",    "testing",  "unittest",      "unittests",
+                                          "testdata", "fixtures", "__snapshots__", NULL};
     static const char *const SUFFIXES[] = {
-        "_test.c",  "_test.cc",  "_test.cpp", "_test.go", "_test.py", "_tests.c", "_tests.cpp",
-        "_test.rs", ".test.js",  ".test.mjs", ".test.ts", ".spec.js", ".spec.ts", ".test.tsx",
-        "Test.java", "Tests.java", "_test.js", "-test.js", "Test.cpp", "Tests.cs", NULL};
-    static const char *const NAMES[] = {"conftest.py", "pytest.ini", "tox.ini",        "noxfile.py",
-                                        ".mocharc.js", ".mocharc.json", "jest.config.js",
-                                        "vitest.config.js", "vitest.config.ts", "karma.conf.js",
-                                        "test.c", "test.cpp", "test.js", "test.mjs", "test.py",
-                                        "tests.c", "tests.py", "test.sh", "runtests", "runtests.sh",
-                                        NULL};
+        "_test.c",   "_test.cc",   "_test.cpp", "_test.go", "_test.py", "_tests.c", "_tests.cpp",
+        "_test.rs",  ".test.js",   ".test.mjs", ".test.ts", ".spec.js", ".spec.ts", ".test.tsx",
+        "Test.java", "Tests.java", "_test.js",  "-test.js", "Test.cpp", "Tests.cs", NULL};
+    static const char *const NAMES[] = {"conftest.py",    "pytest.ini",       "tox.ini",
+                                        "noxfile.py",     ".mocharc.js",      ".mocharc.json",
+                                        "jest.config.js", "vitest.config.js", "vitest.config.ts",
+                                        "karma.conf.js",  "test.c",           "test.cpp",
+                                        "test.js",        "test.mjs",         "test.py",
+                                        "tests.c",        "tests.py",         "test.sh",
+                                        "runtests",       "runtests.sh",      NULL};
     return any_folder(path, FOLDERS) || ends_with_one(name, SUFFIXES) || one_of(name, NAMES) ||
            slice_starts_with(name, SLICE("test_"));
 }
 
 static bool is_object(Slice name)
 {
-    static const char *const SUFFIXES[] = {".o",    ".a",    ".so",  ".dylib", ".dll", ".exe",
-                                           ".node", ".pyc",  ".class", ".jar", ".wasm", ".lib",
-                                           ".obj",  ".pyd",  ".gcda", ".profdata", ".profraw",
-                                           NULL};
+    static const char *const SUFFIXES[] = {
+        ".o",   ".a",    ".so",  ".dylib", ".dll", ".exe",  ".node",     ".pyc",     ".class",
+        ".jar", ".wasm", ".lib", ".obj",   ".pyd", ".gcda", ".profdata", ".profraw", NULL};
     return ends_with_one(name, SUFFIXES) || slice_find(name, SLICE(".so.")) > 0;
 }
 
@@ -178,8 +216,8 @@ static bool is_doc(Slice path, Slice name)
 {
     static const char *const FOLDERS[] = {"doc", "docs", "man", NULL};
     static const char *const SUFFIXES[] = {".md", ".rst", ".adoc", ".1", ".3", ".html", NULL};
-    static const char *const NAMES[] = {"README",  "CHANGELOG", "CHANGES", "NEWS", "AUTHORS",
-                                        "LICENSE", "COPYING",   "THANKS",  "TODO", "ChangeLog",
+    static const char *const NAMES[] = {"README",     "CHANGELOG",   "CHANGES", "NEWS", "AUTHORS",
+                                        "LICENSE",    "COPYING",     "THANKS",  "TODO", "ChangeLog",
                                         "README.txt", "CHANGES.txt", NULL};
     return ends_with_one(name, SUFFIXES) || one_of(name, NAMES) ||
            (any_folder(path, FOLDERS) && cheat_glob(SLICE("*.txt"), name));
@@ -189,8 +227,9 @@ static bool is_doc(Slice path, Slice name)
 static bool is_result(Slice name)
 {
     static const char *const SUFFIXES[] = {".json", ".csv", ".log", ".txt", ".out", ".jsonl", NULL};
-    static const char *const WORDS[] = {"result", "bench", "timing", "perf-", "perf_", "perf.",
-                                        "measurement", "build-steps", "hyperfine", NULL};
+    static const char *const WORDS[] = {"result",    "bench", "timing",      "perf-",
+                                        "perf_",     "perf.", "measurement", "build-steps",
+                                        "hyperfine", NULL};
     bool word = slice_ends_with(name, SLICE(".log"));
     for (size_t i = 0; WORDS[i] && !word; i++) {
         word = slice_find(name, slice_from_cstr(WORDS[i])) >= 0;
@@ -198,13 +237,30 @@ static bool is_result(Slice name)
     return word && ends_with_one(name, SUFFIXES);
 }
 
+// Is `path` one of the words of a command?
+static bool has_word(Slice command, Slice path)
+{
+    while (command.len > 0 && path.len > 0) {
+        ptrdiff_t at = slice_find(command, path);
+        if (at < 0) {
+            return false;
+        }
+        size_t end = (size_t)at + path.len;
+        bool head = at == 0 || strchr(" \t'\"=/", command.ptr[at - 1]) != NULL;
+        if (head && (end == command.len || strchr(" \t'\";", command.ptr[end]) != NULL)) {
+            return true;
+        }
+        command = slice_sub(command, end, command.len);
+    }
+    return false;
+}
+
 // What makes the input of a workload, and the input itself, decide how much work there is.
 static bool makes_input(Slice path, const Steps *steps)
 {
     for (size_t i = 0; steps && i < steps->workload_count; i++) {
         const WorkloadInputs *inputs = &steps->workloads[i].inputs;
-        ptrdiff_t at = slice_find(inputs->generator, path);
-        if (path.len > 0 && at >= 0) {
+        if (has_word(inputs->generator, path)) {
             return true;
         }
         for (size_t k = 0; k < inputs->file_count; k++) {

@@ -43,8 +43,8 @@ typedef struct CheatRun {
 typedef struct CheatRan {
     bool measured; // false: it failed, was timed out, or this disguise cannot be made here
     BenchSample sample;
-    unsigned survivors;                // processes that were still there at the end
-    unsigned files_left;               // new files in scratch folders and tree, declared outputs not counted
+    unsigned survivors;  // processes that were still there at the end
+    unsigned files_left; // new files in scratch folders and tree, declared outputs not counted
     char output_sha256[SHA256_HEX + 1]; // of what is compared; empty: nothing is
 } CheatRan;
 

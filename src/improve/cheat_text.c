@@ -11,17 +11,17 @@ CheatLanguage cheat_language(Slice path)
         const char *suffix;
         CheatLanguage language;
     } SUFFIXES[] = {
-        {".c", CHEAT_LANG_C},      {".h", CHEAT_LANG_C},      {".cc", CHEAT_LANG_C},
-        {".cpp", CHEAT_LANG_C},    {".cxx", CHEAT_LANG_C},    {".hh", CHEAT_LANG_C},
-        {".hpp", CHEAT_LANG_C},    {".hxx", CHEAT_LANG_C},    {".inl", CHEAT_LANG_C},
-        {".inc", CHEAT_LANG_C},    {".rs", CHEAT_LANG_C},     {".go", CHEAT_LANG_C},
-        {".java", CHEAT_LANG_C},   {".cs", CHEAT_LANG_C},     {".js", CHEAT_LANG_JS},
-        {".mjs", CHEAT_LANG_JS},   {".cjs", CHEAT_LANG_JS},   {".ts", CHEAT_LANG_JS},
-        {".jsx", CHEAT_LANG_JS},   {".tsx", CHEAT_LANG_JS},   {".py", CHEAT_LANG_PYTHON},
-        {".pyx", CHEAT_LANG_PYTHON}, {".sh", CHEAT_LANG_SHELL}, {".yml", CHEAT_LANG_SHELL},
-        {".yaml", CHEAT_LANG_SHELL}, {".cmake", CHEAT_LANG_SHELL}, {".mk", CHEAT_LANG_SHELL},
-        {".toml", CHEAT_LANG_SHELL}, {".build", CHEAT_LANG_SHELL}, {".txt", CHEAT_LANG_SHELL},
-        {"Makefile", CHEAT_LANG_SHELL}, {".am", CHEAT_LANG_SHELL}, {".rb", CHEAT_LANG_SHELL},
+        {".c", CHEAT_LANG_C},           {".h", CHEAT_LANG_C},         {".cc", CHEAT_LANG_C},
+        {".cpp", CHEAT_LANG_C},         {".cxx", CHEAT_LANG_C},       {".hh", CHEAT_LANG_C},
+        {".hpp", CHEAT_LANG_C},         {".hxx", CHEAT_LANG_C},       {".inl", CHEAT_LANG_C},
+        {".inc", CHEAT_LANG_C},         {".rs", CHEAT_LANG_C},        {".go", CHEAT_LANG_C},
+        {".java", CHEAT_LANG_C},        {".cs", CHEAT_LANG_C},        {".js", CHEAT_LANG_JS},
+        {".mjs", CHEAT_LANG_JS},        {".cjs", CHEAT_LANG_JS},      {".ts", CHEAT_LANG_JS},
+        {".jsx", CHEAT_LANG_JS},        {".tsx", CHEAT_LANG_JS},      {".py", CHEAT_LANG_PYTHON},
+        {".pyx", CHEAT_LANG_PYTHON},    {".sh", CHEAT_LANG_SHELL},    {".yml", CHEAT_LANG_SHELL},
+        {".yaml", CHEAT_LANG_SHELL},    {".cmake", CHEAT_LANG_SHELL}, {".mk", CHEAT_LANG_SHELL},
+        {".toml", CHEAT_LANG_SHELL},    {".build", CHEAT_LANG_SHELL}, {".txt", CHEAT_LANG_SHELL},
+        {"Makefile", CHEAT_LANG_SHELL}, {".am", CHEAT_LANG_SHELL},    {".rb", CHEAT_LANG_SHELL},
     };
     for (size_t i = 0; i < COUNT_OF(SUFFIXES); i++) {
         if (slice_ends_with(path, slice_from_cstr(SUFFIXES[i].suffix))) {

@@ -78,8 +78,8 @@ typedef struct CritiqueMeasured {
 typedef enum CritiqueResult {
     CRITIQUE_HELD,
     CRITIQUE_REFUTED,
-    CRITIQUE_BROKE,  // another answer
-    CRITIQUE_WORSE,  // beyond the declaration and not much: for a person to weigh
+    CRITIQUE_BROKE, // another answer
+    CRITIQUE_WORSE, // beyond the declaration and not much: for a person to weigh
     CRITIQUE_NOT_RUN,
     CRITIQUE_RESULTS,
 } CritiqueResult;
@@ -109,13 +109,13 @@ typedef struct Critique {
 
 typedef struct CritiqueOptions {
     const Steps *steps;
-    const Patch *patch; // for benchmarks that name what it touches; may be NULL
-    size_t workload;    // that the claim is about
-    uint64_t seed;      // of the hidden inputs
+    const Patch *patch;   // for benchmarks that name what it touches; may be NULL
+    size_t workload;      // that the claim is about
+    uint64_t seed;        // of the hidden inputs
     int64_t claimed_size; // 0: the first declared
     // The file that the claimed input was made into, for shapes of data; empty: no such file.
     Slice claimed_input;
-    int64_t budget_ns; // for all cases together; what does not fit is "not run" and says so
+    int64_t budget_ns;  // for all cases together; what does not fit is "not run" and says so
     const Clock *clock; // NULL: the real one
     // Compares base and patch on a case: outputs first, then time. Not 0 ends the critique.
     int (*compare_fn)(void *ctx, const CritiqueCase *attempt, Arena *arena,
