@@ -7,8 +7,9 @@
 #include "stat/sample.h"
 
 const char *const HARNESS_NAMES[HARNESS_KINDS + 1] = {
-    "auto",   "google",    "go",     "criterion", "pytest",  "jmh",    "benchmarkdotnet",
-    "vitest", "hyperfine", "custom", "metric",    "bencher", "catch2", NULL};
+    "auto",   "google",          "go",     "criterion",  "pytest",
+    "jmh",    "benchmarkdotnet", "vitest", "hyperfine",  "custom",
+    "metric", "bencher",         "catch2", "perfwright", NULL};
 
 enum { NODES_MAX = 4000000, DEPTH_MAX = 32 };
 
@@ -62,13 +63,14 @@ static HarnessKind kind_of_doc(const Doc *doc)
     if (doc->type == DOC_ARRAY) {
         return kind_of_list(doc);
     }
-    return has(doc, "benchmarks") && has(doc, "machine_info") ? HARNESS_PYTEST
-           : has(doc, "benchmarks")                           ? HARNESS_GOOGLE
-           : has(doc, "Benchmarks")                           ? HARNESS_DOTNET
-           : has(doc, "results")                              ? HARNESS_HYPERFINE
-           : has(doc, "files")                                ? HARNESS_VITEST
-           : has(doc, "iters") && has(doc, "times")           ? HARNESS_CRITERION
-                                                              : HARNESS_AUTO;
+    return harness_is_own(doc)                                  ? HARNESS_OWN
+           : has(doc, "benchmarks") && has(doc, "machine_info") ? HARNESS_PYTEST
+           : has(doc, "benchmarks")                             ? HARNESS_GOOGLE
+           : has(doc, "Benchmarks")                             ? HARNESS_DOTNET
+           : has(doc, "results")                                ? HARNESS_HYPERFINE
+           : has(doc, "files")                                  ? HARNESS_VITEST
+           : has(doc, "iters") && has(doc, "times")             ? HARNESS_CRITERION
+                                                                : HARNESS_AUTO;
 }
 
 static HarnessKind kind_of_text(Slice text)
@@ -138,6 +140,7 @@ static int read_doc(HarnessBuild *b, HarnessKind *kind, const Doc *doc, Err *e)
     case HARNESS_HYPERFINE: return harness_read_hyperfine(b, doc, e);
     case HARNESS_CUSTOM: return harness_read_custom(b, doc, e);
     case HARNESS_CRITERION: return harness_read_criterion(b, doc, e);
+    case HARNESS_OWN: return harness_read_own(b, doc, e);
     case HARNESS_AUTO:
     case HARNESS_GO:
     case HARNESS_METRIC:
@@ -176,6 +179,7 @@ static int read_text(HarnessBuild *b, HarnessKind kind, Slice text, Err *e)
     case HARNESS_VITEST:
     case HARNESS_HYPERFINE:
     case HARNESS_CUSTOM:
+    case HARNESS_OWN:
     case HARNESS_KINDS: break;
     }
     return err_set(e, ERR_PARSE, "%s: this is no output of a benchmark program known here",

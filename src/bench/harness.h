@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/json_write.h"
 
 typedef enum HarnessKind {
     HARNESS_AUTO,      // reading: tell by the content
@@ -31,6 +32,7 @@ typedef enum HarnessKind {
     HARNESS_METRIC,    // lines "METRIC name=value"
     HARNESS_BENCHER,   // lines "test NAME ... bench: 1,234 ns/iter (+/- 56)"
     HARNESS_CATCH2,    // the console table
+    HARNESS_OWN,       // harness_write
     HARNESS_KINDS,
 } HarnessKind;
 extern const char *const HARNESS_NAMES[HARNESS_KINDS + 1]; // "auto", "google", "go", ..., NULL
@@ -97,6 +99,9 @@ MUST_USE int harness_read(Arena *arena, Slice text, const HarnessOptions *option
 // BenchmarkDotNet's reports.
 MUST_USE int harness_load(Arena *arena, const char *path, const HarnessOptions *options,
                           HarnessResults **ret_results, Err *e);
+
+// All of it as one object, which harness_read takes back: what the ledger keeps.
+void harness_write(const HarnessResults *results, JsonWriter *w);
 
 // The one number of a result: the median of its samples, else what its program said.
 double harness_result_center(const HarnessResult *result);

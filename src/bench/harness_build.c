@@ -150,7 +150,7 @@ static bool add_row(HarnessBuild *b, size_t result, double value)
 
 void harness_add(HarnessBuild *b, const HarnessKey *key, double value)
 {
-    double scaled = value * key->unit.factor;
+    double scaled = harness_unit_scale(&key->unit, value);
     if (!is_measurement(key->unit.name, scaled)) {
         harness_fail(b, key->name, "%.*s of %g is no measurement", SLICE_FMT(key->metric), value);
         return;
@@ -168,7 +168,7 @@ void harness_add(HarnessBuild *b, const HarnessKey *key, double value)
 
 void harness_add_summary(HarnessBuild *b, const HarnessKey *key, double mean, double sd, int64_t n)
 {
-    double scaled = mean * key->unit.factor;
+    double scaled = harness_unit_scale(&key->unit, mean);
     if (!is_measurement(key->unit.name, scaled)) {
         harness_fail(b, key->name, "%.*s of %g is no measurement", SLICE_FMT(key->metric), mean);
         return;
@@ -181,7 +181,7 @@ void harness_add_summary(HarnessBuild *b, const HarnessKey *key, double mean, do
         harness_add(b, key, mean);
         return;
     }
-    double spread = sd * key->unit.factor;
+    double spread = harness_unit_scale(&key->unit, sd);
     b->items[at].mean = scaled;
     b->items[at].sd = isfinite(spread) && spread >= 0 ? spread : NAN;
     b->items[at].n = n > 0 ? n : 0;

@@ -62,6 +62,8 @@ MUST_USE int harness_read_vitest(HarnessBuild *b, const struct Doc *doc, Err *e)
 MUST_USE int harness_read_hyperfine(HarnessBuild *b, const struct Doc *doc, Err *e);
 MUST_USE int harness_read_custom(HarnessBuild *b, const struct Doc *doc, Err *e);
 MUST_USE int harness_read_criterion(HarnessBuild *b, const struct Doc *doc, Err *e);
+MUST_USE int harness_read_own(HarnessBuild *b, const struct Doc *doc, Err *e);
+bool harness_is_own(const struct Doc *doc);
 void harness_read_go(HarnessBuild *b, Slice text);
 void harness_read_metric(HarnessBuild *b, Slice text);
 void harness_read_bencher(HarnessBuild *b, Slice text);

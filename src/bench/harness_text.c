@@ -200,7 +200,7 @@ static bool three_times(Arena *arena, Slice line, double ret_seconds[3])
         if (!slice_eq(u.name, SLICE("sec/op"))) {
             return false;
         }
-        ret_seconds[i] *= u.factor;
+        ret_seconds[i] = harness_unit_scale(&u, ret_seconds[i]);
     }
     return slice_trim(line).len == 0;
 }

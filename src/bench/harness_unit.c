@@ -106,48 +106,72 @@ HarnessUnit harness_unit(Arena *arena, Slice text)
     return (HarnessUnit){text, 1, false, false};
 }
 
+double harness_unit_scale(const HarnessUnit *unit, double value)
+{
+    return unit->factor == 1e-9   ? value / 1e9
+           : unit->factor == 1e-6 ? value / 1e6
+           : unit->factor == 1e-3 ? value / 1e3
+                                  : value * unit->factor;
+}
+
 // ---- Go's
 
-static bool is_letter(char c)
+static bool parts_words(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return c == '*' || c == '/' || c == '-' || c == ' ' || c == '\t';
 }
 
 HarnessUnit harness_unit_go(Arena *arena, Slice text)
 {
-    Slice above, below;
     text = slice_sub(text, 0, UNIT_BYTES_MAX);
-    bool fraction = slice_cut(text, '/', &above, &below);
     Buf out = buf_create(4 * text.len + 16);
     double factor = 1;
-    for (size_t i = 0; i < above.len;) {
+    bool below = false; // the fraction line
+    for (size_t i = 0; i < text.len;) {
         size_t from = i;
-        while (i < above.len && is_letter(above.ptr[i])) {
+        while (i < text.len && !parts_words(text.ptr[i])) {
             i++;
         }
-        Slice word = slice_sub(above, from, i - from);
-        if (slice_eq(word, SLICE("ns"))) {
+        Slice word = slice_sub(text, from, i - from);
+        if (!below && slice_eq(word, SLICE("ns"))) {
             buf_puts(&out, "sec");
             factor *= 1e-9;
-        } else if (slice_eq(word, SLICE("MB"))) {
+        } else if (!below && slice_eq(word, SLICE("MB"))) {
             buf_puts(&out, "B");
             factor *= 1e6;
         } else {
             buf_append(&out, word);
         }
-        if (i < above.len) {
-            buf_putc(&out, above.ptr[i++]);
+        if (i < text.len) {
+            below = text.ptr[i] == '/' || (below && text.ptr[i] != '*');
+            buf_putc(&out, text.ptr[i++]);
         }
-    }
-    if (fraction) {
-        buf_putc(&out, '/');
-        buf_append(&out, below);
     }
     HarnessUnit unit = {arena_copy(arena, buf_slice(&out)), factor, false, false};
     buf_done(&out);
-    // Go says the direction in "Unit" lines only; its own units are known.
-    bool rate = slice_ends_with(text, SLICE("/s")) || slice_ends_with(text, SLICE("/sec"));
-    unit.higher_better = fraction && rate;
+    // Go says no direction; that of its own units is known.
+    unit.higher_better = slice_ends_with(text, SLICE("/s")) || slice_ends_with(text, SLICE("/sec"));
     unit.known = unit.higher_better || slice_ends_with(text, SLICE("/op"));
     return unit;
+}
+
+bool harness_unit_binary(Slice unit)
+{
+    bool below = false;
+    for (size_t i = 0; i < unit.len;) {
+        size_t from = i;
+        while (i < unit.len && !parts_words(unit.ptr[i])) {
+            i++;
+        }
+        Slice word = slice_sub(unit, from, i - from);
+        if (!below && (slice_eq(word, SLICE("B")) || slice_eq(word, SLICE("MB")) ||
+                       slice_eq(word, SLICE("bytes")))) {
+            return true;
+        }
+        if (i < unit.len) {
+            below = unit.ptr[i] == '/' || (below && unit.ptr[i] != '*');
+            i++;
+        }
+    }
+    return false;
 }
