@@ -2,13 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 64 << 10, MODE_DEFAULT = 0644, OPEN_FDS_MAX = 32, ATTEMPTS = 4 };
+enum { READ_BYTES = 64 << 10, MODE_DEFAULT = 0644, ATTEMPTS = 4 };
 
 static int io_error(Err *e, const char *what, const char *path)
 {
@@ -199,22 +198,6 @@ int dir_make_all(const char *path, Err *e)
         }
     }
     return make_one(part, e);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-int dir_remove_all(const char *path, Err *e)
-{
-    if (nftw(path, remove_one, OPEN_FDS_MAX, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT) {
-        return 0;
-    }
-    return io_error(e, "remove", path);
 }
 
 int user_dir(UserDir kind, const char *name, Buf *out, Err *e)

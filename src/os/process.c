@@ -496,16 +496,43 @@ static void run_end(void *ctx, const ProcessEnd *end)
     Run *run = ctx;
     run->result->end = *end;
     run->ended = true;
-    fiber_resume(run->fiber);
+    if (run->fiber) {
+        fiber_resume(run->fiber);
+    }
+}
+
+static int timed_out(const ProcessOptions *options, Err *e)
+{
+    return err_set(e, ERR_TIMEOUT, "'%s' did not end within %lld ms", options->argv[0],
+                   (long long)(options->timeout_ns / NS_PER_MS));
+}
+
+// Without a loop of the caller's: one that turns until the process has ended.
+static int run_blocking(ProcessOptions *o, Run *run, Err *e)
+{
+    int rc = loop_create(&(LoopOptions){0}, &o->loop, e);
+    if (rc != 0) {
+        return rc;
+    }
+    Process *process;
+    rc = process_start(o, &process, e);
+    while (rc == 0 && !run->ended) {
+        (void)loop_tick(o->loop, NEVER_NS);
+    }
+    loop_destroy(o->loop);
+    return rc == 0 && run->result->end.timed_out ? timed_out(o, e) : rc;
 }
 
 int process_run(const ProcessOptions *options, ProcessResult *result, Err *e)
 {
-    Run run = {.result = result, .fiber = fiber_self()};
+    Run run = {.result = result, .fiber = options->loop ? fiber_self() : NULL};
     ProcessOptions o = *options;
     o.output_fn = run_output;
     o.end_fn = run_end;
     o.ctx = &run;
+    if (!o.loop) {
+        return run_blocking(&o, &run, e);
+    }
     Process *process;
     int rc = process_start(&o, &process, e);
     if (rc != 0) {
@@ -523,9 +550,5 @@ int process_run(const ProcessOptions *options, ProcessResult *result, Err *e)
         fiber_cancel(fiber_self());
         return err_set(e, ERR_CANCELLED, "cancelled");
     }
-    if (result->end.timed_out) {
-        return err_set(e, ERR_TIMEOUT, "'%s' did not end within %lld ms", options->argv[0],
-                       (long long)(options->timeout_ns / NS_PER_MS));
-    }
-    return 0;
+    return result->end.timed_out ? timed_out(options, e) : 0;
 }
