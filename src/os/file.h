@@ -26,9 +26,9 @@ MUST_USE int file_write(const char *path, Slice content, const FileWriteOptions 
 // Makes the directory and what is missing above it (mode 0755 less the umask). Fine when it exists;
 // ERR_EXISTS when something else is in the way.
 MUST_USE int dir_make_all(const char *path, Err *e);
-// Removes a directory with everything in it, not following links. Fine when it does not exist. Takes
-// whatever a hostile program left: directories without permissions, ones nested deeper than a path
-// can name.
+// Removes a directory with everything in it, not following links. Fine when it does not exist.
+// Takes whatever a hostile program left: directories without permissions, ones nested deeper than a
+// path can name.
 MUST_USE int dir_remove_all(const char *path, Err *e);
 // Removes what is in it and leaves the directory.
 MUST_USE int dir_empty(const char *path, Err *e);

@@ -88,7 +88,8 @@ ProcessResult process_result_create(size_t output_bytes_max);
 void process_result_done(ProcessResult *result);
 
 // In a fiber: starts, waits for the end, collects output. A cancelled fiber kills the group and
-// waits for it. Without a loop it blocks the thread instead, and no fiber is needed. 0 whatever the exit code; ERR_TIMEOUT, ERR_CANCELLED, or as process_start.
+// waits for it. Without a loop it blocks the thread instead, and no fiber is needed. 0 whatever the
+// exit code; ERR_TIMEOUT, ERR_CANCELLED, or as process_start.
 MUST_USE int process_run(const ProcessOptions *options, ProcessResult *result, Err *e);
 
 #endif
