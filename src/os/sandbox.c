@@ -145,6 +145,14 @@ SandboxOptions sandbox_with_defaults(const SandboxOptions *options)
     return o;
 }
 
+// Threads are tasks too: a Java program has some thirty before it does anything.
+unsigned sandbox_tasks_max(const SandboxOptions *options)
+{
+    enum { THREADS = 64 };
+    return options->processes_max > (UINT_MAX - THREADS) / 2 ? UINT_MAX
+                                                             : 2 * options->processes_max + THREADS;
+}
+
 static int check_options(const SandboxOptions *o, Err *e)
 {
     if (o->mount_count > SANDBOX_MOUNTS_MAX) {
@@ -323,11 +331,14 @@ static void add_namespaces(Builder *b, const SandboxOptions *o)
 }
 
 // Limits that the kernel keeps are set by a shell inside: children inherit them, and bwrap itself
-// must not be killed by them.
+// must not be killed by them. The number of tasks is -u in bash and -p in dash.
 static void add_limits(Builder *b, const SandboxOptions *o)
 {
-    Slice text = arena_printf(b->arena, "ulimit -c 0; ulimit -f %llu; ",
-                              (unsigned long long)(o->file_bytes_max / BLOCK_BYTES));
+    Slice text = arena_printf(b->arena,
+                              "ulimit -c 0; ulimit -f %llu; if (ulimit -u %u); then ulimit -u %u; "
+                              "else ulimit -p %u; fi; ",
+                              (unsigned long long)(o->file_bytes_max / BLOCK_BYTES),
+                              sandbox_tasks_max(o), sandbox_tasks_max(o), sandbox_tasks_max(o));
     if (o->cpu_ns_max > 0) {
         long long seconds = (o->cpu_ns_max - 1) / NS_PER_S + 1;
         text = arena_printf(b->arena, "%.*sulimit -t %lld; ", SLICE_FMT(text), seconds);
@@ -335,6 +346,27 @@ static void add_limits(Builder *b, const SandboxOptions *o)
     add(b, "--", "/bin/sh", "-c",
         arena_printf(b->arena, "{ %.*s} 2>/dev/null; exec \"$@\"", SLICE_FMT(text)).ptr, "sh",
         NULL);
+}
+
+// What runs before bwrap, outside: the filter is opened, and where there are control groups the
+// process enters one of its own, so that everything it starts is counted from the beginning.
+static void add_launcher(Builder *b, const SandboxOptions *o)
+{
+    static const char PLAIN[] = "exec 9<\"$0\"; exec \"$@\"";
+    static const char GROUPED[] =
+        "d=$1/perfwright-$$; rmdir \"$d\" 2>/dev/null; "
+        "mkdir \"$d\" && echo \"$2\" >\"$d/pids.max\" && echo $$ >\"$d/cgroup.procs\" || "
+        "{ echo \"bwrap: cannot limit processes in $d\" >&2; exit 1; }; "
+        "shift 2; exec 9<\"$0\"; exec \"$@\"";
+    const char *filter = arena_printf(b->arena, "%s/filter", b->files).ptr;
+    const char *base = sandbox_cgroup_base(b->arena);
+    if (!base) {
+        add(b, "/bin/sh", "-c", PLAIN, filter, "bwrap", NULL);
+        return;
+    }
+    sandbox_cgroup_sweep(base);
+    add(b, "/bin/sh", "-c", GROUPED, filter, base,
+        arena_printf(b->arena, "%u", sandbox_tasks_max(o)).ptr, "bwrap", NULL);
 }
 
 static bool in_path(const char *program)
@@ -363,6 +395,12 @@ static int no_bwrap(Err *e)
 int sandbox_argv(Arena *arena, const SandboxOptions *options, const char *const *argv,
                  const char *const **ret_argv, Err *e)
 {
+    return sandbox_build_argv(arena, options, false, argv, ret_argv, e);
+}
+
+int sandbox_build_argv(Arena *arena, const SandboxOptions *options, bool as_first,
+                       const char *const *argv, const char *const **ret_argv, Err *e)
+{
     int rc = check_options(options, e);
     if (rc != 0) {
         return rc;
@@ -385,9 +423,11 @@ int sandbox_argv(Arena *arena, const SandboxOptions *options, const char *const 
     if (o.network) {
         sandbox_network(arena, getenv("HOME"), &tools);
     }
-    const char *filter = arena_printf(arena, "%s/filter", b.files).ptr;
-    add(&b, "/bin/sh", "-c", "exec 9<\"$0\"; exec \"$@\"", filter, "bwrap", NULL);
+    add_launcher(&b, &o);
     add_namespaces(&b, &o);
+    if (as_first) {
+        add(&b, "--as-pid-1", NULL);
+    }
     add(&b, "--clearenv", NULL);
     const char *const *env = sandbox_make_environment(arena, &o, &tools);
     for (size_t i = 0; env[i]; i++) {

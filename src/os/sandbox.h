@@ -44,7 +44,7 @@
 enum {
     SANDBOX_UID = 1000, // inside, and its group; outside it is whoever started the sandbox
     SANDBOX_MOUNTS_MAX = 64,
-    SANDBOX_PROCESSES_MAX = 1024, // what 0 means
+    SANDBOX_PROCESSES_MAX = 512, // what 0 means
 };
 #define SANDBOX_HOME        "/home/user"
 #define SANDBOX_BROKER_PATH "/run/perfwright/broker.sock" // where broker_socket appears
@@ -66,19 +66,27 @@ typedef struct SandboxOptions {
     const char *path_first; // directories inside, "a:b", before the rest of PATH; NULL: none
     bool network;           // the host's network and its resolver: for install steps only
     const char *broker_socket; // a unix socket of the host, seen at SANDBOX_BROKER_PATH; or NULL
-    // Limits; 0: a default. Kept by the kernel: tmp, file, cpu. Kept by SandboxWatch: the others.
+    // Limits; 0: a default. Kept by the kernel: tmp, file, cpu, and the number of tasks. Kept by
+    // SandboxWatch: the others.
     uint64_t memory_bytes_max; // resident, of all processes together; 0: three quarters of the RAM
     uint64_t
         tmp_bytes_max; // of /tmp, of a home without mount, of /dev/shm; 0: an eighth of the RAM
     uint64_t file_bytes_max; // of one file; 0: SANDBOX_FILE_BYTES
     uint64_t disk_bytes_max; // by which writable mounts may grow; 0: SANDBOX_DISK_BYTES
-    unsigned processes_max;  // threads do not count; 0: SANDBOX_PROCESSES_MAX
-    int64_t cpu_ns_max;      // of one process, in whole seconds, rounded up; 0: none
+    // 0: SANDBOX_PROCESSES_MAX. With threads the kernel allows twice as many and 64; see
+    // sandbox_holds_forks.
+    unsigned processes_max;
+    int64_t cpu_ns_max; // of one process, in whole seconds, rounded up; 0: none
 } SandboxOptions;
 
 // 0 when sandboxes work here; ERR_UNSUPPORTED with what is missing and what to do about it: no
 // bwrap, or user namespaces are switched off. Runs `true` in a sandbox: some 20 ms.
 MUST_USE int sandbox_check(Err *e);
+
+// Whether the kernel holds a fork bomb in a sandbox here (os/sandbox_cgroup.c says how). False for
+// root where control groups cannot be made: then only SandboxWatch stops one, after a while in
+// which the machine suffers, and whoever runs commands of strangers should be told.
+bool sandbox_holds_forks(void);
 
 // The command line that runs `argv` (ends with NULL; looked up in the PATH inside) in a sandbox.
 // The exit code is the command's, 128 + N when signal N ended it. A message that begins with

@@ -1,8 +1,10 @@
 // A sandbox held open by a process that waits, and the way into it.
 //
 // The holder is a shell that waits for the end of its standard input: a pipe whose other end we
-// hold, so it ends with us even where PDEATHSIG would fail. Children enter by its pidfd: all
-// namespaces in one setns (Linux 5.8), which also settles the order in which rights are checked.
+// hold, so it ends with us even where PDEATHSIG would fail. It is the first process of its PID
+// namespace, so that a command which kills everything (kill -9 -1) does not reach it. Children
+// enter by its pidfd: all namespaces in one setns (Linux 5.8), which also settles the order in
+// which rights are checked.
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -25,7 +27,7 @@
 #include "os/sandbox_watch.h"
 #include "os/signal.h"
 
-enum { ARENA_BYTES = 16 << 20, SAID_BYTES = 2000, CAPABILITIES = 64 };
+enum { ARENA_BYTES = 16 << 20, SAID_BYTES = 2000, CAPABILITIES = 64, ZOMBIES_MAX = 16 };
 static const int64_t OPEN_NS = 20 * NS_PER_S;
 static const char HOLD[] = "echo ready; read -r forever";
 
@@ -36,6 +38,7 @@ struct Sandbox {
     pid_t pid;  // bwrap, our child
     pid_t init; // the first process of its PID namespace
     int holder; // pidfd of the shell
+    int group;  // cgroup.procs of its control group; -1 without one
     int life;   // our end of its standard input
     struct sock_fprog filter;
     bool own_home; // the home directory is a fresh one
@@ -156,6 +159,9 @@ static void kill_all(Sandbox *s)
     if (s->life >= 0) {
         (void)close(s->life);
     }
+    if (s->group >= 0) {
+        (void)close(s->group);
+    }
     if (s->pid > 0) {
         // First the namespace, then bwrap: its end is then the end of everything in it.
         if (s->init > 0) {
@@ -165,22 +171,26 @@ static void kill_all(Sandbox *s)
         }
         while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR) {
         }
+        if (s->group >= 0) {
+            sandbox_cgroup_remove(s->pid);
+        }
     }
     s->holder = -1;
     s->life = -1;
+    s->group = -1;
     s->pid = 0;
     s->init = 0;
 }
 
 static int find_holder(Sandbox *s, Err *e)
 {
-    pid_t shell = s->init > 0 ? sandbox_first_child(s->init) : 0;
-    s->holder = shell > 0 ? (int)syscall(SYS_pidfd_open, shell, 0) : -1;
+    s->holder = s->init > 0 ? (int)syscall(SYS_pidfd_open, s->init, 0) : -1;
     if (s->holder < 0) {
         return err_set(e, ERR_UNSUPPORTED,
                        "cannot enter a sandbox: this kernel lacks /proc/PID/task/PID/children or "
                        "pidfd_open (Linux 5.8 is the oldest that works)");
     }
+    s->group = sandbox_cgroup_open(s->pid);
     return 0;
 }
 
@@ -190,8 +200,8 @@ static int start_holder(Sandbox *s, Err *e)
     Arena *arena = arena_create(ARENA_BYTES);
     int in[2] = {-1, -1};
     int out[2] = {-1, -1};
-    int rc = sandbox_argv(arena, &s->options, (const char *const[]){"/bin/sh", "-c", HOLD, NULL},
-                          &argv, e);
+    int rc = sandbox_build_argv(arena, &s->options, true,
+                                (const char *const[]){"/bin/sh", "-c", HOLD, NULL}, &argv, e);
     if (rc == 0 && (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)) {
         rc = err_errno(e, ERR_LIMIT, errno, "cannot open a pipe");
     }
@@ -224,6 +234,7 @@ int sandbox_open(const SandboxOptions *options, Sandbox **ret_sandbox, Err *e)
     s->arena = arena;
     s->holder = -1;
     s->life = -1;
+    s->group = -1;
     copy_options(s, options);
     SandboxTools tools;
     sandbox_tools(arena, getenv("PATH"), getenv("HOME"), &tools);
@@ -292,6 +303,7 @@ static int set_limits(const SandboxOptions *o)
 {
     int rc = lower_limit(RLIMIT_CORE, 0);
     rc = rc == 0 ? lower_limit(RLIMIT_FSIZE, o->file_bytes_max) : rc;
+    rc = rc == 0 ? lower_limit(RLIMIT_NPROC, sandbox_tasks_max(o)) : rc;
     if (rc == 0 && o->cpu_ns_max > 0) {
         rc = lower_limit(RLIMIT_CPU, (uint64_t)(o->cpu_ns_max - 1) / NS_PER_S + 1);
     }
@@ -309,6 +321,10 @@ int sandbox_enter(void *sandbox)
     const Sandbox *s = sandbox;
     int namespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
                      CLONE_NEWCGROUP | (s->options.network ? 0 : CLONE_NEWNET);
+    // The control group first: afterwards its files cannot be seen, but for the open one.
+    if (s->group >= 0 && write(s->group, "0", 1) != 1) {
+        return -1;
+    }
     if (leave_terminal() < 0 || setns(s->holder, namespaces) < 0 ||
         chdir(s->options.directory) < 0 || set_limits(&s->options) < 0) {
         return -1;
@@ -321,10 +337,7 @@ int sandbox_enter(void *sandbox)
 unsigned sandbox_survivors(const Sandbox *sandbox)
 {
     SandboxUsage usage = {0};
-    if (!sandbox_look(sandbox->pid, &usage) || usage.processes == 0) {
-        return 0;
-    }
-    return usage.processes - 1; // the holder
+    return sandbox_look(sandbox->pid, &usage) ? usage.processes : 0;
 }
 
 // Through the root of the sandbox's first process: what is in there are its own file systems.
@@ -345,7 +358,10 @@ static bool holder_lives(const Sandbox *s)
 
 int sandbox_reset(Sandbox *sandbox, Err *e)
 {
-    if (sandbox_survivors(sandbox) > 0 || !holder_lives(sandbox)) {
+    SandboxUsage usage = {0};
+    (void)sandbox_look(sandbox->pid, &usage);
+    // A shell reaps no orphans, and zombies count as tasks.
+    if (usage.processes > 0 || usage.zombies > ZOMBIES_MAX || !holder_lives(sandbox)) {
         // Killing the namespace and opening another is the only way that a process which forks
         // faster than we kill cannot win; its /tmp goes with it.
         kill_all(sandbox);

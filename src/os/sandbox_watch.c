@@ -11,7 +11,7 @@
 
 #include "os/sandbox_internal.h"
 
-enum { TEXT_BYTES = 4096, STAT_BLOCK_BYTES = 512, PROC_FIELD_RSS = 24 };
+enum { TEXT_BYTES = 2000, STAT_BLOCK_BYTES = 512, PROC_FIELD_RSS = 24 };
 // Below this much free space, whoever fills it is stopped: others need the disk too.
 static const uint64_t RESERVE_BYTES = (uint64_t)256 << 20;
 
@@ -70,30 +70,46 @@ int sandbox_open_proc(pid_t init)
     return fd;
 }
 
-// The resident bytes of a process from its stat line; false for a zombie and one that is gone. The
-// name in parentheses may hold anything, so fields count from the last ')'.
-static bool rss_of(int proc, const char *name, uint64_t *ret_bytes)
+// Adds one process from its stat line. The name in parentheses may hold anything, so fields count
+// from the last ')'.
+//
+// Resident sizes count a page once for each process that shares it, so a server that forks workers
+// looks far too big. `shared_out`: proportional sizes instead, which cost a walk through every
+// page table and are asked for only to convict.
+static uint64_t proportional_bytes(int proc, const char *name)
+{
+    char path[NAME_MAX + 16];
+    char text[TEXT_BYTES];
+    (void)snprintf(path, sizeof path, "%s/smaps_rollup", name);
+    const char *at = read_small(proc, path, text) > 0 ? strstr(text, "\nPss:") : NULL;
+    return at ? (uint64_t)strtoull(at + strlen("\nPss:"), NULL, 10) * 1024 : 0;
+}
+
+static void add_process(int proc, const char *name, bool shared_out, SandboxUsage *usage)
 {
     char path[NAME_MAX + 8];
     char text[TEXT_BYTES];
     (void)snprintf(path, sizeof path, "%s/stat", name);
-    if (read_small(proc, path, text) <= 0) {
-        return false;
+    const char *at = read_small(proc, path, text) > 0 ? strrchr(text, ')') : NULL;
+    if (!at || at[1] != ' ' || at[2] == 'X') {
+        return; // gone meanwhile
     }
-    const char *at = strrchr(text, ')');
-    if (!at || at[1] != ' ' || at[2] == 'Z' || at[2] == 'X') {
-        return false;
+    if (at[2] == 'Z') {
+        usage->zombies++;
+        return;
     }
     at += 2; // field 3, the state
     for (int field = 3; field < PROC_FIELD_RSS && at; field++) {
         at = strchr(at + 1, ' ');
     }
     long long pages = at ? strtoll(at, NULL, 10) : 0;
-    *ret_bytes = pages > 0 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
-    return true;
+    usage->processes++;
+    usage->rss_bytes += shared_out  ? proportional_bytes(proc, name)
+                        : pages > 0 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE)
+                                    : 0;
 }
 
-bool sandbox_look(pid_t pid, SandboxUsage *usage)
+static bool look_at_processes(pid_t pid, bool shared_out, SandboxUsage *usage)
 {
     pid_t init = sandbox_first_child(pid);
     int proc = init > 0 ? sandbox_open_proc(init) : -1;
@@ -105,14 +121,12 @@ bool sandbox_look(pid_t pid, SandboxUsage *usage)
         return false;
     }
     usage->processes = 0;
+    usage->zombies = 0;
     usage->rss_bytes = 0;
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        uint64_t bytes;
-        // Process 1 is bwrap's own, which reaps.
-        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && strcmp(entry->d_name, "1") != 0 &&
-            rss_of(proc, entry->d_name, &bytes)) {
-            usage->processes++;
-            usage->rss_bytes += bytes;
+        // Process 1 is bwrap's own, which reaps, or the holder.
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && strcmp(entry->d_name, "1") != 0) {
+            add_process(proc, entry->d_name, shared_out, usage);
         }
     }
     (void)closedir(dir);
@@ -121,6 +135,23 @@ bool sandbox_look(pid_t pid, SandboxUsage *usage)
     usage->rss_bytes_max =
         usage->rss_bytes > usage->rss_bytes_max ? usage->rss_bytes : usage->rss_bytes_max;
     return true;
+}
+
+bool sandbox_look(pid_t pid, SandboxUsage *usage)
+{
+    return look_at_processes(pid, false, usage);
+}
+
+static SandboxBreach look_at_memory(SandboxWatch *w)
+{
+    if (w->usage.rss_bytes <= w->limits.memory_bytes_max) {
+        return SANDBOX_WITHIN;
+    }
+    SandboxUsage exact = {0};
+    return look_at_processes(w->options.pid, true, &exact) &&
+                   exact.rss_bytes > w->limits.memory_bytes_max
+               ? SANDBOX_MEMORY
+               : SANDBOX_WITHIN;
 }
 
 // ---- disk
@@ -208,9 +239,8 @@ static void on_look(LoopTimer *timer)
 {
     SandboxWatch *w = CONTAINER_OF(timer, SandboxWatch, timer);
     if (sandbox_look(w->options.pid, &w->usage)) {
-        w->breach = w->usage.processes > w->limits.processes_max      ? SANDBOX_PROCESSES
-                    : w->usage.rss_bytes > w->limits.memory_bytes_max ? SANDBOX_MEMORY
-                                                                      : SANDBOX_WITHIN;
+        w->breach =
+            w->usage.processes > w->limits.processes_max ? SANDBOX_PROCESSES : look_at_memory(w);
     }
     if (w->breach == SANDBOX_WITHIN) {
         w->breach = look_at_disk(w);
@@ -248,6 +278,7 @@ SandboxBreach sandbox_watch_stop(SandboxWatch *watch, SandboxUsage *ret_usage)
         *ret_usage = watch->usage;
     }
     loop_timer_cancel(watch->options.loop, &watch->timer);
+    sandbox_cgroup_remove(watch->options.pid);
     free(watch);
     return breach;
 }

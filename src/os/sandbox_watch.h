@@ -1,12 +1,15 @@
-// SandboxWatch: the limits of a sandbox that the kernel does not keep for us.
+// SandboxWatch: the limits of a sandbox that the kernel does not keep for us, and the end of what
+// runs into them.
 //
-// Control groups would be exact, but an ordinary user cannot make one without a delegating service
-// manager, containers mostly mount them read-only, and there are two versions of them. RLIMIT_AS
-// and RLIMIT_DATA refuse Go, Java and AddressSanitizer, which reserve far more than they use;
-// RLIMIT_NPROC does not bind processes of root. So a timer looks every SANDBOX_WATCH_NS: at the
-// processes in the sandbox (a handful, found in its own /proc) and at the free space of the file
-// systems it may write to. What grows in between is the overshoot: about 100 MB of memory or 200 MB
-// of disk on today's machines. One look costs some 50 us.
+// Memory and disk by looking: a timer looks every SANDBOX_WATCH_NS at the processes in the sandbox
+// (a handful, found in its own /proc) and at the free space of the file systems it may write to.
+// What grows in between is the overshoot: about 100 MB of memory or 200 MB of disk on today's
+// machines. A memory control group would be exact, but an ordinary user cannot make one without a
+// delegating service manager; RLIMIT_AS and RLIMIT_DATA refuse Go, Java and AddressSanitizer, which
+// reserve far more than they use. One look costs some 50 us.
+//
+// The number of processes must not be left to looking (a fork bomb has thousands within one period;
+// sandbox_cgroup.c bounds it): here it only means that a sandbox at its bound is ended.
 //
 //     rc = sandbox_watch_start(&(SandboxWatchOptions){.loop = loop, .pid = process_pid(process),
 //                                                     .limits = &options}, &watch);
@@ -34,6 +37,7 @@ extern const char *const SANDBOX_BREACH_NAMES[SANDBOX_BREACHES + 1]; // "within 
 
 typedef struct SandboxUsage {
     unsigned processes;
+    unsigned zombies;       // not among them
     unsigned processes_max; // highest seen
     uint64_t rss_bytes;     // sum over the processes: pages that two share count twice
     uint64_t rss_bytes_max; // highest seen
