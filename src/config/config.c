@@ -11,6 +11,7 @@ struct Config {
     Arena *arena;
     Slice project_file;
     ConfigValue values[CONFIG_KEYS];
+    const Doc *user_tree;
 };
 
 static const char *const COLORS[] = {"auto", "always", "never", NULL};
@@ -173,6 +174,20 @@ static int take_table(const File *file, const Doc *table, Err *e)
     return rc;
 }
 
+// Tables that other rooms read, see config_user_tree.
+static bool is_tree(Slice key)
+{
+    return slice_eq(key, SLICE("improve")) || slice_eq(key, SLICE("llm"));
+}
+
+static int refuse_tree(const Doc *table, Err *e)
+{
+    return doc_err_key(e, table,
+                       "[%.*s] says which keys are used and where they are sent: it belongs into "
+                       "the user's own file (config.toml), not into a project's",
+                       SLICE_FMT(table->key));
+}
+
 static int read_file(Config *config, const char *path, ConfigLayer layer, Err *e)
 {
     const Doc *doc;
@@ -183,7 +198,14 @@ static int read_file(Config *config, const char *path, ConfigLayer layer, Err *e
     const char *slash = strrchr(path, '/');
     File file = {config, layer, slash ? (Slice){path, (size_t)(slash - path)} : SLICE(".")};
     for (const Doc *m = doc_first(doc); m && rc == 0; m = doc_next(m)) {
-        rc = m->type == DOC_OBJECT ? take_table(&file, m, e) : take_doc(&file, m->key, m, e);
+        if (is_tree(m->key)) {
+            rc = layer == CONFIG_USER_FILE ? 0 : refuse_tree(m, e);
+        } else {
+            rc = m->type == DOC_OBJECT ? take_table(&file, m, e) : take_doc(&file, m->key, m, e);
+        }
+    }
+    if (rc == 0 && layer == CONFIG_USER_FILE) {
+        config->user_tree = doc;
     }
     return rc;
 }
@@ -278,6 +300,11 @@ const ConfigValue *config_get(const Config *config, ConfigKey key)
 {
     assert(key < CONFIG_KEYS);
     return &config->values[key];
+}
+
+const Doc *config_user_tree(const Config *config)
+{
+    return config->user_tree;
 }
 
 Slice config_project_file(const Config *config)

@@ -23,6 +23,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/doc.h"
 #include "base/err.h"
 
 #define CONFIG_FILE_NAME "perfwright.toml"
@@ -94,6 +95,10 @@ const ConfigValue *config_get(const Config *config, ConfigKey key);
 const ConfigInfo *config_info(ConfigKey key);
 // Path of the project file that was read, empty without one.
 Slice config_project_file(const Config *config);
+// The user file as it was read, for the tables that belong to other rooms ([improve], [llm]); NULL
+// without one. They say which secrets are used and where those are sent, so the project file, which
+// may come with somebody else's repository, is refused when it has one.
+const Doc *config_user_tree(const Config *config);
 // One line a setting: "slo.latency_p95 = 500ms   # /home/a/perfwright.toml:3".
 void config_print(const Config *config, Buf *out);
 

@@ -167,9 +167,30 @@ static void test_without_files(void **state)
     arena_destroy(arena);
 }
 
+// Tables that say which keys are used and where they go are the user's alone.
+static void test_trees_belong_to_the_user(void **state)
+{
+    (void)state;
+    World w;
+    Err e = {0};
+    Config *config = NULL;
+    world_open(&w);
+    ConfigOptions options = {.directory = w.deep, .user_file = w.user};
+    assert_int_equal(config_load(w.arena, &options, &config, &e), 0);
+    assert_null(config_user_tree(config));
+    put(w.user, "color = \"never\"\n[improve]\nengine = \"llm\"\n[llm.main]\nmodel = \"m\"\n");
+    assert_int_equal(config_load(w.arena, &options, &config, &e), 0);
+    assert_non_null(doc_get(config_user_tree(config), SLICE("improve")));
+    put(in(&w, "a/" CONFIG_FILE_NAME), "[llm.main]\nbase_url = \"https://evil.example\"\n");
+    assert_int_equal(config_load(w.arena, &options, &config, &e), ERR_PARSE);
+    assert_non_null(strstr(e.text, "belongs into the user's own file"));
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_trees_belong_to_the_user),
         cmocka_unit_test(test_layers_and_origins),
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_without_files),
