@@ -71,4 +71,7 @@ extern const Command CMD_SYSTEM_WATCH;
 extern const Command CMD_TRACE;
 extern const Command CMD_VERSION;
 
+// No verb: what perfwright runs of itself in an engine's sandbox. Returns only when it failed.
+int sandbox_forward(App *app, const char *const *args, size_t count);
+
 #endif

@@ -215,6 +215,9 @@ static int perfwright(App *app, const char *const *args, size_t count)
         put_overview(&app->out);
         return count == 0 ? EXIT_USAGE : EXIT_PASS;
     }
+    if (strcmp(args[0], "sandbox-forward") == 0) {
+        return sandbox_forward(app, args + 1, count - 1);
+    }
     if (strcmp(args[0], "--version") == 0) {
         static const char *const version[] = {"version"};
         args = version;

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
 
@@ -40,6 +41,7 @@ static void accept_some(LoopIo *io, unsigned events)
         NetAddr peer = {.len = sizeof peer.u};
         int fd = accept4(io->fd, &peer.u.any, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
+            peer.len = peer.len > sizeof peer.u ? sizeof peer.u : peer.len;
             int one = 1;
             (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
             l->fn(l->ctx, fd, &peer);
@@ -82,9 +84,22 @@ static int bind_and_listen(const ListenOptions *o, int fd, Err *e)
     return 0;
 }
 
+// A Unix path is longer than a NetAddr: such a listener has no address.
+static int take_over(int fd, Err *e)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+        return err_errno(e, ERR_IO, errno, "cannot use the listening socket");
+    }
+    return 0;
+}
+
 int listener_open(const ListenOptions *o, Listener **ret_listener, Err *e)
 {
-    int fd = socket(o->addr.u.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool taken = o->listening_fd > 0;
+    int fd = taken ? o->listening_fd
+                   : socket(o->addr.u.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return err_errno(e, ERR_IO, errno, "cannot open a socket");
     }
@@ -94,9 +109,9 @@ int listener_open(const ListenOptions *o, Listener **ret_listener, Err *e)
     l->ctx = o->ctx;
     loop_io_init(&l->io, accept_some);
     loop_timer_init(&l->retry, on_retry);
-    l->addr.len = sizeof l->addr.u;
-    int rc = bind_and_listen(o, fd, e);
-    if (rc == 0 && getsockname(fd, &l->addr.u.any, &l->addr.len) < 0) {
+    l->addr.len = taken ? 0 : sizeof l->addr.u;
+    int rc = taken ? take_over(fd, e) : bind_and_listen(o, fd, e);
+    if (rc == 0 && !taken && getsockname(fd, &l->addr.u.any, &l->addr.len) < 0) {
         rc = err_errno(e, ERR_IO, errno, "cannot read the listening address");
     }
     if (rc == 0) {

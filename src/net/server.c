@@ -270,6 +270,7 @@ int http_server_open(const HttpServerOptions *options, HttpServer **ret_server, 
         .loop = options->loop,
         .addr = server->options.addr,
         .reuse_port = options->reuse_port,
+        .listening_fd = options->listening_fd,
         .fn = on_accept,
         .ctx = server,
     };

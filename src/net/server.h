@@ -66,6 +66,7 @@ typedef struct HttpServerOptions {
     FiberPool *pool;
     NetAddr addr; // len 0: 127.0.0.1, any free port
     bool reuse_port;
+    int listening_fd;       // not 0: a socket that listens already, see ListenOptions
     const TlsAcceptor *tls; // NULL: plain
     HttpHandler *handler;
     void *ctx;

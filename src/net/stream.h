@@ -139,6 +139,9 @@ typedef struct ListenOptions {
     NetAddr addr;    // port 0: any free port, see listener_addr
     int backlog;     // 0: 1024 (the system may cut it)
     bool reuse_port; // several listeners, one a loop, share the port
+    // Not 0: a socket that listens already (of a Unix path, say); taken over, also on failure, and
+    // `addr` is not used. Its connections have no peer address that could be printed.
+    int listening_fd;
     ListenerFn *fn;
     void *ctx;
 } ListenOptions;
