@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "cli/agentcli.h"
 #include "cli/app.h"
+#include "cli/commands.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/signal.h"
