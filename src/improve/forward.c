@@ -2,15 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "net/stream.h"
-#include "os/signal.h"
+#include "os/companion.h"
 
 enum { COPY_BYTES = 4 << 10, BACKLOG = 64 };
 
@@ -34,6 +32,7 @@ const char *forward_fill(Arena *arena, const char *word, int port)
 typedef struct Forwarder {
     Loop *loop;
     FiberPool *pool;
+    int listening_fd;
     struct sockaddr_un broker;
 } Forwarder;
 
@@ -106,44 +105,27 @@ static void on_accept(void *ctx, int fd, const NetAddr *peer)
     Both *both = mem_zalloc(sizeof *both);
     both->up = (Pair){&inner->stream, &outer->stream, both};
     both->down = (Pair){&outer->stream, &inner->stream, both};
-    both->directions = 2;
-    if (!fiber_spawn(f->pool, "up", copy, &both->up) ||
-        !fiber_spawn(f->pool, "down", copy, &both->down)) {
-        _exit(1); // out of memory with a handful of connections: nothing can be saved
+    both->directions = (fiber_spawn(f->pool, "up", copy, &both->up) != NULL) +
+                       (fiber_spawn(f->pool, "down", copy, &both->down) != NULL);
+    if (both->directions == 0) { // no memory for fibers
+        stream_close(&inner->stream);
+        stream_close(&outer->stream);
+        free(both);
     }
 }
 
-// With the parent's pipes open the engine's output would never end.
-static void let_go_of_parent(void)
+static void forward(void *ctx)
 {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (int fd = 0; fd <= 2 && null >= 0; fd++) {
-        (void)dup2(null, fd);
-    }
-    (void)signal(SIGPIPE, SIG_IGN);
-    // Ctrl-C is for the engine; this one goes when the engine has gone.
-    (void)signal(SIGINT, SIG_IGN);
-    (void)signal(SIGTERM, SIG_IGN);
-}
-
-NORETURN static void forward(const ForwardOptions *o, int listening_fd, pid_t parent)
-{
-    Forwarder f = {.broker = {.sun_family = AF_UNIX}};
+    Forwarder *f = ctx;
     Listener *listener = NULL;
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    let_go_of_parent();
-    memcpy(f.broker.sun_path, o->socket, strlen(o->socket) + 1);
-    if (getppid() != parent || loop_create(&(LoopOptions){0}, &f.loop, NULL) != 0) {
-        _exit(1);
+    if (loop_create(&(LoopOptions){0}, &f->loop, NULL) != 0) {
+        return;
     }
-    f.pool = fiber_pool_create(f.loop, NULL);
+    f->pool = fiber_pool_create(f->loop, NULL);
     ListenOptions listen = {
-        .loop = f.loop, .listening_fd = listening_fd, .fn = on_accept, .ctx = &f};
-    if (listener_open(&listen, &listener, NULL) != 0) {
-        _exit(1);
-    }
-    for (;;) {
-        loop_run(f.loop);
+        .loop = f->loop, .listening_fd = f->listening_fd, .fn = on_accept, .ctx = f};
+    if (listener_open(&listen, &listener, NULL) == 0) {
+        loop_run(f->loop); // nobody stops it: it is killed when the engine has gone
     }
 }
 
@@ -197,39 +179,32 @@ static int become(const ForwardOptions *o, Arena *arena, int port, Err *e)
         }
         memcpy(&argv[i], &word, sizeof word); // exec wants them without const and changes nothing
     }
-    sigset_t mask, defaults;
-    signals_set_of_children(&mask, &defaults);
-    (void)signal(SIGPIPE, SIG_DFL);
-    (void)sigprocmask(SIG_SETMASK, &mask, NULL);
-    (void)execvp(argv[0], argv);
-    return err_errno(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, errno, "cannot run %s", argv[0]);
+    return process_become(argv, e);
 }
 
 int forward_run(const ForwardOptions *o, Arena *arena, Err *e)
 {
-    int fd = -1, port = 0;
-    struct sockaddr_un addr;
-    if (strlen(o->socket) >= sizeof addr.sun_path || !o->argv[0]) {
+    Forwarder f = {.listening_fd = -1, .broker = {.sun_family = AF_UNIX}};
+    int port = 0;
+    pid_t companion;
+    size_t len = strlen(o->socket);
+    if (len >= sizeof f.broker.sun_path || !o->argv[0]) {
         return err_set(e, ERR_ARG, "a socket's path has at most %zu bytes, and a command is needed",
-                       sizeof addr.sun_path - 1);
+                       sizeof f.broker.sun_path - 1);
     }
-    int rc = listen_here(&fd, &port, e);
+    memcpy(f.broker.sun_path, o->socket, len + 1);
+    int rc = listen_here(&f.listening_fd, &port, e);
     if (rc == 0) {
         rc = set_all(o, arena, port, e);
+    }
+    if (rc == 0) {
+        rc = companion_start(forward, &f, &companion, e);
     }
     if (rc != 0) {
         return rc;
     }
-    pid_t parent = getpid();
-    pid_t child = fork();
-    if (child == 0) {
-        forward(o, fd, parent);
-    }
-    if (child < 0) {
-        return err_errno(e, ERR_IO, errno, "cannot start a process");
-    }
-    (void)close(fd);
+    (void)close(f.listening_fd);
     rc = become(o, arena, port, e);
-    (void)kill(child, SIGKILL); // the engine could not be started
+    companion_kill(companion);
     return rc;
 }
