@@ -16,7 +16,7 @@ static const Field FIELDS[] = {
     TEXT_FIELD(EngineSettings, provider, "provider", FIELD_TEXT,
                "Section of [llm] that engines may reach, through a broker that has its key."),
     BOOL_FIELD(EngineSettings, network, "network", false,
-               "Give the engine the whole network instead: then the variables of `env` go with it."),
+               "Give the engine the whole network: then the variables of `env` go with it."),
     TEXT_FIELD(EngineSettings, env, "env", FIELD_NAMES,
                "Variables of yours for engines without a broker: `[\"OPENAI_API_KEY\"]`."),
     TEXT_FIELD(EngineSettings, args, "args", FIELD_WORDS,
