@@ -178,20 +178,17 @@ static const Word WORDS[] = {
 
 typedef struct WordCounts {
     CheatCount words[COUNT_OF(WORDS)];
-    CheatCount harness; // a variable that harnesses set, or our own name
+    CheatCount harness; // a variable that harnesses set
 } WordCounts;
 
-// Variables that tell a program that it is measured, and names of what measures.
+// Variables that tell a program that it is measured.
 static bool names_harness(Slice code)
 {
     static const char *const READERS[] = {"getenv", "environ", "process.env", "env::var", NULL};
-    static const char *const VARIABLES[] = {"BENCH",          "HYPERFINE", "CODSPEED", "PYTEST",
-                                            "GITHUB_ACTIONS", "\"CI\"",    "'CI'",     ".CI",
-                                            "LD_PRELOAD",     "PROFIL",    "ASV",      NULL};
-    // Nothing but a program that looks for us has our name in its code.
-    if (slice_find(code, SLICE("PERFWRIGHT")) >= 0 || slice_find(code, SLICE("perfwright")) >= 0) {
-        return true;
-    }
+    static const char *const VARIABLES[] = {"BENCH",  "HYPERFINE",      "PERFWRIGHT", "CODSPEED",
+                                            "PYTEST", "GITHUB_ACTIONS", "\"CI\"",     "'CI'",
+                                            ".CI",    "LD_PRELOAD",     "PROFIL",     "ASV",
+                                            NULL};
     bool reads = false;
     for (size_t i = 0; READERS[i] && !reads; i++) {
         reads = slice_find(code, slice_from_cstr(READERS[i])) >= 0;
@@ -273,7 +270,9 @@ static bool tampers_with_clock(Slice code, CheatLanguage language)
             return true;
         }
     }
-    for (size_t i = 0; FUNCTIONS[i] && language == CHEAT_LANG_C; i++) {
+    // A static function only shares the name.
+    bool own = slice_starts_with(code, SLICE("static"));
+    for (size_t i = 0; FUNCTIONS[i] && language == CHEAT_LANG_C && !own; i++) {
         ptrdiff_t at = cheat_find(code, FUNCTIONS[i]);
         if (at <= 0) {
             continue;

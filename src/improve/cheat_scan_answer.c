@@ -37,7 +37,8 @@ static bool is_round(Slice digits)
     while (zeros < digits.len && digits.ptr[digits.len - 1 - zeros] == '0') {
         zeros++;
     }
-    bool near_power = (value & (value - 1)) == 0 || (value & (value + 1)) == 0;
+    uint64_t v = (uint64_t)value;
+    bool near_power = (v & (v - 1)) == 0 || (v & (v + 1)) == 0;
     return near_power || zeros >= 3 || digits.len - zeros <= 3;
 }
 

@@ -133,6 +133,9 @@ static bool links_library(Slice code)
 static bool is_dependency(const FlagCounts *counts, Slice path, Slice code)
 {
     code = slice_trim(code);
+    if (slice_find(path, SLICE("test")) >= 0 || slice_find(path, SLICE("doc")) >= 0) {
+        return false; // what tests and manuals are made with
+    }
     if (slice_ends_with(path, SLICE("requirements.txt"))) {
         return code.len > 0 && cheat_is_word_byte(code.ptr[0]);
     }

@@ -117,6 +117,10 @@ static const Case CASES[] = {
     {"tests/conftest.py", "+time.perf_counter = lambda: 0.0\n", CHEAT_CLOCK, FINDING_CHEAT},
     {"lib/a.c", "+    clock_gettime(CLOCK_MONOTONIC, &t);\n", 0, FINDING_NOTE},
     {"lib/a.js", "+  const t = performance.now()\n+  if (Date.now === x) {\n", 0, FINDING_NOTE},
+    {"lib/a.c", "+static uint32_t times(const Virtual *v)\n", 0, FINDING_NOTE},
+    {"lib/a.c", "+    puts(\"perfwright\");\n", 0, FINDING_NOTE},
+    {"+tests/test_new.py", "+@pytest.mark.skipif(WINDOWS)\n+def test_new():\n", 0, FINDING_NOTE},
+    {"lib/a.c", "+    if (x == 9223372036854775807) {\n", 0, FINDING_NOTE},
     {"lib/a.h", "+int gettimeofday(struct timeval *t, void *z);\n", 0, FINDING_NOTE},
     // 10: flags
     {"CMakeLists.txt", "-set(CMAKE_C_FLAGS \"-O2\")\n+set(CMAKE_C_FLAGS \"-O3\")\n", CHEAT_FLAGS,

@@ -347,7 +347,6 @@ static bool starts_case(Slice code)
                                          "add_test(",
                                          "static void test",
                                          "void test",
-                                         "cmocka_unit_test(",
                                          "TYPED_TEST(",
                                          "BOOST_AUTO_TEST_CASE(",
                                          "add_subdirectory(test",
@@ -434,28 +433,29 @@ static bool is_pass(Slice code, CheatPath class)
                (has_one(code, ALWAYS) || slice_find(code, SLICE("exit 0")) >= 0 ||
                 slice_find(code, SLICE("\"true\"")) >= 0 || slice_find(code, SLICE("\"echo")) >= 0);
     }
-    return has_one(code, ALWAYS) || cheat_has(code, "exit 0") || cheat_has(code, "exit (0)") ||
-           cheat_has(code, "os._exit (0)") || cheat_has(code, "process.exit (0)");
+    return has_one(code, ALWAYS) || cheat_has(code, "exit 0");
 }
 
 static void count_tests(void *ctx, const PatchFile *file, CheatPath class, const PatchLine *line,
                         Slice code)
 {
     TestCounts *counts = ctx;
+    // What a new file skips or lets pass is no test that was there before.
+    bool there = file->change != PATCH_FILE_ADDED;
+    bool runs = class == CHEAT_PATH_TEST || class == CHEAT_PATH_BUILD;
     if (class == CHEAT_PATH_TEST) {
         counts->touched = true;
         counts->added += line->kind == PATCH_ADDED && slice_trim(code).len > 0;
         cheat_count_line(&counts->checks, file, line, is_check(code));
     }
-    if (class == CHEAT_PATH_TEST || class == CHEAT_PATH_BUILD) {
+    if (runs) {
         cheat_count_line(&counts->cases, file, line, starts_case(code));
     }
-    if (class == CHEAT_PATH_TEST || class == CHEAT_PATH_BUILD || class == CHEAT_PATH_CI ||
-        class == CHEAT_PATH_SOURCE) {
-        // Tests live beside the code in Rust; nothing else in sources looks like these.
+    // Tests live beside the code in Rust.
+    if (there && (runs || class == CHEAT_PATH_CI || class == CHEAT_PATH_SOURCE)) {
         cheat_count_line(&counts->skips, file, line, is_skip(code));
     }
-    if (class == CHEAT_PATH_TEST || class == CHEAT_PATH_BUILD || class == CHEAT_PATH_CI) {
+    if (there && (runs || class == CHEAT_PATH_CI)) {
         cheat_count_line(&counts->passes, file, line, is_pass(code, class));
     }
 }
