@@ -106,6 +106,17 @@ static bool is_here(Slice code, const Flag *flag)
     return head && behind.len > 0 && !cheat_is_word_byte(code.ptr[end < code.len ? end : 0]);
 }
 
+bool cheat_option_optimises(Slice option)
+{
+    for (size_t i = 0; i < COUNT_OF(FLAGS); i++) {
+        if (FLAGS[i].kind == FLAG_OPTIMISES &&
+            slice_starts_with(option, slice_from_cstr(FLAGS[i].text))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 // A library that is linked beside the runtime: "-lfoo".
 static bool links_library(Slice code)
 {

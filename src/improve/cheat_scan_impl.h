@@ -23,6 +23,9 @@ void cheat_scan_clock(CheatScanner *s);   // 9
 void cheat_scan_answers(CheatScanner *s); // 3
 void cheat_scan_last(CheatScanner *s);    // 4: the last input and its answer kept
 
+// "-O3", "-march=native": an option that makes code faster that was not changed. -O0 is none.
+bool cheat_option_optimises(Slice option);
+
 // Calls `fn` for every added and deleted line of files of that class (CHEAT_PATHS: of all).
 typedef void CheatLineFn(void *ctx, const PatchFile *file, CheatPath class, const PatchLine *line,
                          Slice code);
