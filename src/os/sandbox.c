@@ -349,15 +349,16 @@ static void add_limits(Builder *b, const SandboxOptions *o)
 }
 
 // What runs before bwrap, outside: the filter is opened, and where there are control groups the
-// process enters one of its own, so that everything it starts is counted from the beginning.
+// process enters one of its own, so that everything it starts is counted from the beginning. bwrap
+// stays inside as process 1, where /proc/1/environ can be read: it must not have our environment.
 static void add_launcher(Builder *b, const SandboxOptions *o)
 {
-    static const char PLAIN[] = "exec 9<\"$0\"; exec \"$@\"";
+    static const char PLAIN[] = "exec 9<\"$0\"; exec env -i \"PATH=$PATH\" \"$@\"";
     static const char GROUPED[] =
         "d=$1/perfwright-$$; rmdir \"$d\" 2>/dev/null; "
         "mkdir \"$d\" && echo \"$2\" >\"$d/pids.max\" && echo $$ >\"$d/cgroup.procs\" || "
         "{ echo \"bwrap: cannot limit processes in $d\" >&2; exit 1; }; "
-        "shift 2; exec 9<\"$0\"; exec \"$@\"";
+        "shift 2; exec 9<\"$0\"; exec env -i \"PATH=$PATH\" \"$@\"";
     const char *filter = arena_printf(b->arena, "%s/filter", b->files).ptr;
     const char *base = sandbox_cgroup_base(b->arena);
     if (!base) {

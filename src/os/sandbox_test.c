@@ -211,6 +211,7 @@ static void test_what_a_command_sees(void **state)
         {"signal", "kill -9 $$", NULL, 137},
         {"user", "id -u; id -un; echo ~", "1000\nuser\n" SANDBOX_HOME, 0},
         {"environment", "env | grep -c SECRET", "0", 1},
+        {"environments of all processes", "cat /proc/[0-9]*/environ | grep -ac hunter2", "0", 1},
         {"ours", "echo $HOME $LANG $TMPDIR $MINE", SANDBOX_HOME " C.UTF-8 /tmp yes", 0},
         {"processes", "ls -d /proc/[0-9]* | wc -l | { read n; [ $n -lt 9 ] && echo few; }", "few",
          0},
