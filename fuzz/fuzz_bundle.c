@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/gzip.h"
-#include "improve/bundle_claim.h"
+#include "improve/bundle_check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -65,6 +65,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             "an unexpected code");
     if (rc == 0) {
         check_claim(bundle, arena);
+        rc = bundle_check(bundle, (Slice){0}, arena, &problems, NULL, &e);
+        require(rc == ERR_CORRUPT || rc == ERR_NOT_FOUND || (rc == 0 && problems.count == 0),
+                "an unexpected code from the check");
         if (bundle_verify_hashes(bundle, arena, &problems, &e) == 0) {
             check_again(bundle, tar);
         }

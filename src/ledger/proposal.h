@@ -146,7 +146,8 @@ MUST_USE int proposal_load(Ledger *ledger, Slice selector, Arena *arena, Proposa
 // One object with everything that proposal_load returns.
 void proposal_write(const Proposal *proposal, JsonWriter *w);
 // {"format":"perfwright-proposal","version":1,"proposal":{...},"records":[{"run_seq","kind",
-// "hash","payload"}]}: what it is and the records of the chain that say so.
+// "version","prev_hash","hash","payload"}]}: what it is and the records of the chain that say so,
+// each with all that its hash is of (ledger/record.h).
 MUST_USE int proposal_export(Ledger *ledger, Slice selector, Buf *out, Err *e);
 
 #endif

@@ -308,11 +308,14 @@ static int write_records(Db *db, Slice id, JsonWriter *w, Err *e)
     }
     json_array_begin(w);
     while ((rc = record_next(s, &r, e)) > 0) {
-        char hash[SHA256_HEX + 1];
+        char hash[SHA256_HEX + 1], before[SHA256_HEX + 1];
         sha256_hex(&r.hash, hash);
+        sha256_hex(&r.prev_hash, before);
         json_object_begin(w);
         json_field_int(w, "run_seq", r.run_seq);
         json_field_string(w, "kind", r.kind);
+        json_field_int(w, "version", r.version);
+        json_field_cstr(w, "prev_hash", before);
         json_field_cstr(w, "hash", hash);
         json_key(w, SLICE("payload"));
         json_raw(w, r.payload.ptr ? r.payload : SLICE("null"));
