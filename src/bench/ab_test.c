@@ -128,7 +128,7 @@ static void effects_are_found(void **state)
         {DRIFT, 1 / 1.2, AB_FASTER, 60, 0},   {CORRELATED, 1 / 1.2, AB_FASTER, 20, 0},
         {BURSTS, 1 / 1.2, AB_FASTER, 60, 0},  {NORMAL, 1 / 2.0, AB_FASTER, 10, 10},
         {HEAVY, 1 / 2.0, AB_FASTER, 20, 0},   {NORMAL, 1 / 600.0, AB_FASTER, 10, 10},
-        {NORMAL, 1.3, AB_SLOWER, 10, 0},     {NORMAL, 2.5, AB_SLOWER, 10, 10},
+        {NORMAL, 1.3, AB_SLOWER, 10, 0},      {NORMAL, 2.5, AB_SLOWER, 10, 10},
         {NORMAL, 1, AB_SAME, 60, 0},
     };
     Arena *arena = arena_create(4 << 20);

@@ -1,0 +1,80 @@
+#include "bench/record.h"
+
+#include <string.h>
+
+#include "base/json_write.h"
+#include "ledger/sha256.h"
+#include "ledger/ulid.h"
+#include "os/clock.h"
+#include "os/host.h"
+
+enum { ENVIRONMENT_BYTES_MAX = 64 << 10 };
+
+void bench_environment(Buf *out, Slice version)
+{
+    HostInfo h;
+    HostLoad load;
+    host_info(&h);
+    host_load(&load);
+    JsonWriter w = json_writer(out, 0);
+    json_object_begin(&w);
+    json_field_string(&w, "version", version);
+    json_field_cstr(&w, "hostname", h.hostname);
+    json_field_cstr(&w, "cpu_model", h.cpu_model);
+    json_field_cstr(&w, "kernel", h.kernel);
+    json_field_cstr(&w, "machine", h.machine);
+    json_field_cstr(&w, "distribution", h.distribution);
+    json_field_cstr(&w, "governor", h.governor[0] ? h.governor : NULL);
+    json_field_int(&w, "cpus_online", h.cpus_online);
+    json_field_int(&w, "cpus_allowed", h.cpus_allowed);
+    json_field_double(&w, "cpu_quota", h.cpu_quota);
+    json_field_int(&w, "memory_bytes", h.memory_bytes);
+    json_field_int(&w, "memory_limit_bytes", h.memory_limit_bytes);
+    json_field_double(&w, "load1", load.load1);
+    json_object_end(&w);
+}
+
+int bench_record(Ledger *ledger, const BenchRecord *record, char ret_id[RUN_ID_LEN + 1], Err *e)
+{
+    Slice plan = record->plan_json.len > 0 ? record->plan_json : SLICE("{}");
+    Sha256 hash = sha256_of(plan);
+    char hex[SHA256_HEX + 1];
+    sha256_hex(&hash, hex);
+    Buf environment = buf_create(ENVIRONMENT_BYTES_MAX);
+    bench_environment(&environment, record->version);
+    RunInfo info = {.kind = SLICE(BENCH_RECORD_KIND),
+                    .name = record->name,
+                    .plan_json = plan,
+                    .plan_sha256 = slice_from_cstr(hex),
+                    .seed = record->seed,
+                    .load_scale = 1,
+                    .started_unix_ns = record->started_unix_ns,
+                    .interval_ns = NS_PER_S,
+                    .labels = record->labels,
+                    .environment_json = buf_slice(&environment)};
+    RunWriter *writer = NULL;
+    int rc = ulid_create(info.started_unix_ns / NS_PER_MS, info.id, e);
+    if (rc == 0) {
+        rc = run_create(ledger, &info, &writer, e);
+    }
+    buf_done(&environment);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = record->samples_json.len > 0
+             ? run_artifact(writer, SLICE(BENCH_RECORD_SAMPLES), SLICE("application/json"),
+                            record->samples_json, e)
+             : 0;
+    RunEnd end = {.status = record->status,
+                  .reason = record->reason,
+                  .duration_ns = record->duration_ns,
+                  .health_json = SLICE("{}"),
+                  .thresholds_json = SLICE("[]"),
+                  .summary_json =
+                      record->summary_json.len > 0 ? record->summary_json : SLICE("{}")};
+    int finish = run_finish(writer, &end, rc == 0 ? e : NULL);
+    if (rc == 0 && finish == 0) {
+        memcpy(ret_id, info.id, sizeof info.id);
+    }
+    return rc != 0 ? rc : finish;
+}
