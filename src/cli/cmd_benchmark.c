@@ -1,9 +1,11 @@
-// benchmark: how fast agents are, as the tuning guide's tool has it.
+// benchmark: how fast agents are, as the tuning guide's tool has it; and how fast commands are.
 #include "cli/commands.h"
 
 #include "agent/benchmark.h"
 #include "base/json_write.h"
 #include "cli/agent_client.h"
+#include "bench/ab.h"
+#include "cli/benchmark_jobs.h"
 #include "cli/benchmark_set.h"
 #include "prof/profiler.h"
 
@@ -111,8 +113,34 @@ static int run_measurement(Measuring *m, Err *e)
     return rc;
 }
 
+// Commands and agents are measured with different options: one that would be ignored is a mistake.
+static int check_options(const OptionSet *set, bool commands, Err *e)
+{
+    static const char *const OF_AGENTS[] = {"duration", "concurrent-users", "requests", "agent",
+                                            "data",     "profile"};
+    static const char *const OF_COMMANDS[] = {"warmup", "runs", "vs", "prepare", "export-json"};
+    const char *const *others = commands ? OF_AGENTS : OF_COMMANDS;
+    size_t count = commands ? COUNT_OF(OF_AGENTS) : COUNT_OF(OF_COMMANDS);
+    for (size_t i = 0; i < count; i++) {
+        if (option_given(set, others[i])) {
+            return err_set(e, ERR_ARG, "--%s is for measuring %s", others[i],
+                           commands ? "agents, not commands" : "commands: name one");
+        }
+    }
+    return 0;
+}
+
 static int run_benchmark(App *app, const OptionSet *set, Err *e)
 {
+    bool commands = option_positional_count(set) > 0;
+    int checked = check_options(set, commands, e);
+    if (checked != 0) {
+        return checked;
+    }
+    if (commands) {
+        return option_given(set, "vs") ? benchmark_versus(app, set, e)
+                                       : benchmark_commands(app, set, e);
+    }
     Measuring m = {.app = app, .set = set, .json = option_flag(set, "json")};
     m.w = json_writer(&app->out, 2);
     Profiler *profiler = NULL;
@@ -187,10 +215,21 @@ static const Option OPTIONS[] = {
      .kind = OPTION_STRING,
      .metavar = "FILE",
      .section = "Profiling",
-     .help = "Where the profile goes: pprof, or a flame graph where the name ends in .svg."},
+     .help = "Where the profile goes: pprof, or a flame graph where the name ends in .svg. Of "
+             "commands: where their output goes: null, pipe, inherit or a file."},
+    BENCHMARK_COMMAND_OPTIONS,
     OPTION_JSON,
 };
+static const Positional POSITIONALS[] = {
+    {.name = "COMMAND",
+     .help = "A command line to measure, in quotes; or one command with its arguments behind --.",
+     .optional = true,
+     .many = true},
+};
 static const Example EXAMPLES[] = {
+    {"perfwright benchmark -- sort big.txt", "How long a command takes."},
+    {"perfwright benchmark --warmup 3 'grep -c a big.txt' 'rg -c a big.txt'", "Two, in turns."},
+    {"perfwright benchmark './old in' --vs './new in'", "Is the second faster? 112: slower."},
     {"perfwright benchmark --duration 60s --concurrent-users 10", "The standard set."},
     {"perfwright benchmark --agent myagent --requests 1000", "One agent of agents.toml."},
     {"perfwright benchmark --profile memory --output profile.mem", "With a profile of memory."},
@@ -198,10 +237,15 @@ static const Example EXAMPLES[] = {
 };
 static const Verb VERB = {
     .name = "benchmark",
-    .summary = "measure agents: requests a second, latencies, errors, memory",
+    .summary = "measure commands, one against another, or agents",
     .description =
-        "Without --agent the standard set runs: docs/guide/benchmark.md describes it. It "
-        "needs no network and no provider.",
+        "With commands: each run is a fresh process, its wall and CPU time, memory and exit code "
+        "are taken, and what it leaves behind is ended. --vs runs two commands in random order "
+        "until it is decided whether the second is faster: exit code 112 when it is slower, 113 "
+        "when it could not be decided (docs/guide/benchmark-commands.md).\n\n"
+        "Without commands: agents. Without --agent the standard set runs: docs/guide/benchmark.md "
+        "describes it. It needs no network and no provider.",
     OPTION_TABLE(OPTIONS),
+    POSITIONAL_TABLE(POSITIONALS),
     EXAMPLE_TABLE(EXAMPLES)};
 const Command CMD_BENCHMARK = {&VERB, run_benchmark, false};
