@@ -68,6 +68,7 @@ const Command *const COMMANDS[] = {
     &CMD_COORDINATE_HISTORY,
     &CMD_IMPROVE, // behind the verbs of its family, or completion takes it for one without
     &CMD_CONFIG_SHOW,
+    &CMD_DOCTOR_NOISE,
     &CMD_DOCTOR,
     &CMD_COMPLETION,
     &CMD_MAN,

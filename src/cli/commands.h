@@ -35,6 +35,7 @@ extern const Command CMD_COORDINATE_REJECT;
 extern const Command CMD_COORDINATE_ROLLBACK;
 extern const Command CMD_COORDINATE_RUN;
 extern const Command CMD_DOCTOR;
+extern const Command CMD_DOCTOR_NOISE;
 extern const Command CMD_EXECUTE;
 extern const Command CMD_FAKE_LLM;
 extern const Command CMD_GATE;
