@@ -26,10 +26,11 @@ enum {
     STACK_BYTES = 128 << 10,   // of the command's process until it is the command
     SCRATCH_BYTES = 256 << 10, // for what is read from /proc
     PATH_BYTES = 4096,
-    TICK_MS = 20,           // how often watched files are looked at
-    TICK_IDLE_MS = 250,     // and whether our own program still lives
-    SHED_BYTES = 256 << 10, // mappings that are worth giving back
-    KILL_ROUNDS = 2000,     // of a millisecond: what does not die in two seconds stays
+    TICK_MS = 20,                // how often watched files are looked at
+    TICK_IDLE_MS = 250,          // and whether our own program still lives
+    SHED_BYTES = 256 << 10,      // mappings that are worth giving back
+    RSS_SLACK_BYTES = 512 << 10, // the kernel counts pages in batches for each CPU
+    KILL_ROUNDS = 2000,          // of a millisecond: what does not die in two seconds stays
 };
 
 typedef enum Stage { STAGE_ENTER, STAGE_START, STAGE_DIRECTORY, STAGE_EXEC, STAGE_DONE } Stage;
@@ -128,6 +129,9 @@ __attribute__((no_sanitize("address", "thread", "undefined"))) static int comman
     (void)signal(SIGPIPE, SIG_DFL);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    struct rusage own; // the memory is the supervisor's still
+    (void)getrusage(RUSAGE_SELF, &own);
+    job->end.rss_floor_bytes = (int64_t)own.ru_maxrss * 1024 + RSS_SLACK_BYTES;
     job->start_ns = now_ns();
     (void)execve(path, job->argv, job->env);
     return give_up(job, STAGE_EXEC);
@@ -217,9 +221,6 @@ static void shed_memory(Job *job)
         forget_mappings(job);
     }
     (void)!write(job->clear_fd, "5", 1);
-    struct rusage own;
-    (void)getrusage(RUSAGE_SELF, &own);
-    job->end.rss_floor_bytes = (int64_t)own.ru_maxrss * 1024;
 }
 
 static bool too_large(const Job *job)
