@@ -52,8 +52,8 @@ typedef struct BenchCommand {
     size_t error_tail_bytes;  // how much of its end result.error gets; 0: /dev/null
     int64_t timeout_ns;       // 0: none. Then everything it started is killed at once.
     // Called in a forked process before the command is started from there, so that it may change
-    // any namespace, the one of process numbers too (setns): async-signal-safe. Not 0: the sample
-    // fails with ERR_REFUSED and that number in words.
+    // any namespace, the one of process numbers too (setns): async-signal-safe. Not 0 (a number, or
+    // -1 with errno): the sample fails with ERR_REFUSED and that in words. sandbox_enter fits.
     int (*enter_fn)(void *ctx);
     void *enter_ctx;
     // Readable (a signalfd, an eventfd): the command is killed, ERR_CANCELLED. 0 or less: none.

@@ -11,6 +11,7 @@
 
 #include "os/clock.h"
 #include "os/file.h"
+#include "os/sandbox.h"
 
 static BenchResult result;
 
@@ -124,6 +125,46 @@ static void arguments_are_checked(void **state)
     assert_int_equal(bench_command_run(&c, &result, &e), 0);
 }
 
+// Samples in a sandbox that stays open: its files, its numbers of processes, no network, and what
+// is left behind is told by the sandbox.
+static void samples_in_a_sandbox(void **state)
+{
+    (void)state;
+    Err e = {0};
+    if (sandbox_check(&e) != 0) {
+        print_message("no sandbox here: %s\n", e.text);
+        skip();
+    }
+    Sandbox *sandbox = NULL;
+    assert_int_equal(sandbox_open(&(SandboxOptions){.directory = "/tmp"}, &sandbox, &e), 0);
+    BenchCommand c = {.env = sandbox_environment(sandbox),
+                      .enter_fn = sandbox_enter,
+                      .enter_ctx = sandbox,
+                      .output = BENCH_OUTPUT_CAPTURE,
+                      .error_tail_bytes = 1000};
+    for (int i = 0; i < 3; i++) {
+        c.shell = "pwd; id -u; test ! -e left && touch left && printf x";
+        sample(&c);
+        assert_true(slice_eq_cstr(buf_slice(&result.output), "/tmp\n1000\nx"));
+        assert_true(bench_result_good(&result));
+        assert_true(result.sample.wall_ns > 0 && result.sample.user_ns >= 0);
+        assert_int_equal(sandbox_survivors(sandbox), 0);
+        assert_int_equal(sandbox_reset(sandbox, &e), 0);
+    }
+    c.shell = "setsid sleep 100 & exit 0";
+    sample(&c);
+    assert_int_equal(result.sample.exit_code, 0);
+    assert_in_range(sandbox_survivors(sandbox), 1, 2);
+    assert_int_equal(sandbox_reset(sandbox, &e), 0);
+    c.shell = "sleep 100; exit 0";
+    c.timeout_ns = 100 * NS_PER_MS;
+    sample(&c);
+    assert_true(result.sample.timed_out);
+    assert_int_equal(sandbox_reset(sandbox, &e), 0);
+    assert_int_equal(sandbox_survivors(sandbox), 0);
+    sandbox_close(sandbox);
+}
+
 static int done(void **state)
 {
     (void)state;
@@ -136,7 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(output_is_hashed),      cmocka_unit_test(output_is_captured),
         cmocka_unit_test(files_in_and_out),      cmocka_unit_test(failures_are_described),
-        cmocka_unit_test(arguments_are_checked),
+        cmocka_unit_test(arguments_are_checked), cmocka_unit_test(samples_in_a_sandbox),
     };
     return cmocka_run_group_tests(tests, NULL, done);
 }

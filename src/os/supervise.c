@@ -372,7 +372,9 @@ static void supervisor_main(Job *job, const SuperviseOptions *o)
     job->clear_fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
     job->children_fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
     job->counter_fd = open_counter();
-    if (o->enter_fn && (job->errno_value = o->enter_fn(o->enter_ctx)) != 0) {
+    int entered = o->enter_fn ? o->enter_fn(o->enter_ctx) : 0;
+    if (entered != 0) {
+        job->errno_value = entered < 0 ? errno : entered;
         job->stage = STAGE_ENTER;
         return;
     }
@@ -499,7 +501,8 @@ static int failure(const Job *job, bool supervisor_died, Err *e)
     switch (job->stage) {
     case STAGE_DONE: return 0;
     case STAGE_ENTER:
-        return err_set(e, ERR_REFUSED, "cannot enter the sandbox for '%s' (%d)", program, code);
+        return err_errno(e, ERR_REFUSED, code, "cannot enter the sandbox for '%s' (%d)", program,
+                         code);
     case STAGE_START: return err_errno(e, ERR_LIMIT, code, "cannot start '%s'", program);
     case STAGE_DIRECTORY:
         return err_errno(e, ERR_NOT_FOUND, code, "cannot start in '%s'", job->directory);

@@ -31,7 +31,7 @@ typedef struct SuperviseOptions {
     // 20 ms.
     int watched[SUPERVISE_WATCHED_MAX];
     int64_t watched_bytes_max;
-    int (*enter_fn)(void *ctx); // see bench/command.h
+    int (*enter_fn)(void *ctx); // 0, a number that is told, or -1 with errno
     void *enter_ctx;
     int cancel_fd; // readable: kill, ERR_CANCELLED; 0 or less: none
 } SuperviseOptions;
