@@ -111,7 +111,8 @@ typedef struct AbOptions {
     double min_effect;   // 0.05: faster by 1.05 and more; 0: AB_MIN_EFFECT_DEFAULT
     double margin;       // of AB_SAME: within 1 / (1 + margin) .. 1 + margin; 0: min_effect
     size_t max_pairs;    // 0: AB_PAIRS_DEFAULT
-    size_t first_look;   // pairs; 0: AB_PAIRS_FIRST. At least AB_PAIRS_MIN.
+    size_t first_look;   // pairs; 0: AB_PAIRS_FIRST. At least AB_PAIRS_MIN; more where alpha is
+                         // so small that so few pairs could not decide
     int64_t budget_ns;   // 0: no limit but max_pairs. No round begins that would not fit into it.
     size_t warmup;       // rounds before the first that counts
     bool warmup_given;   // `warmup` is meant though it is 0; else 0 is AB_WARMUP_DEFAULT

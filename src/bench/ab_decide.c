@@ -39,6 +39,12 @@ AbOptions ab_defaults(const AbOptions *options)
     return o;
 }
 
+// The smallest p of n pairs is 2 / 2^n: with fewer than these a look at `alpha` decides nothing.
+static size_t decisive_pairs(double alpha)
+{
+    return (size_t)ceil(log2(2 / alpha) - 1e-9);
+}
+
 size_t ab_looks(const AbOptions *options, AbLook ret_looks[AB_LOOKS_MAX])
 {
     AbOptions o = ab_defaults(options);
@@ -46,6 +52,8 @@ size_t ab_looks(const AbOptions *options, AbLook ret_looks[AB_LOOKS_MAX])
     double left = o.alpha;
     double share = FIRST_SHARE;
     size_t pairs = o.fixed ? o.max_pairs : o.first_look;
+    size_t least = decisive_pairs(left * share);
+    pairs = pairs < least ? least : pairs;
     while (pairs < o.max_pairs && count < AB_LOOKS_MAX - 1) {
         ret_looks[count++] = (AbLook){pairs, left * share};
         left -= left * share;
@@ -172,7 +180,9 @@ static size_t pairs_wanted(const AbOptions *o, const AbComparison *effect, const
 {
     double half = (g->high - g->low) / 2;
     if (!isfinite(half)) {
-        return o->first_look;
+        AbLook looks[AB_LOOKS_MAX];
+        (void)ab_looks(o, looks);
+        return looks[0].pairs;
     }
     double m = g->estimate;
     double room = log1p(o->margin) - fabs(m); // same
@@ -190,17 +200,14 @@ static void undecided(const AbOptions *o, const AbContrast *c, const Gains *g, d
 {
     size_t wanted = pairs_wanted(o, &c->effect, g, threshold);
     r->more_pairs = wanted > c->effect.pairs ? wanted - c->effect.pairs : 0;
-    if (wide && c->effect.pairs >= AB_PAIRS_MIN) {
+    if (wide && isfinite(g->high - g->low)) {
         r->outcome = AB_CANNOT_TELL;
         r->reason = "the base differs from itself by more than the minimum effect here";
         return;
     }
     r->outcome = AB_UNDECIDED;
-    r->reason = c->effect.pairs < AB_PAIRS_MIN ? "too few pairs for any verdict"
-                                               : "the interval holds more than one verdict";
-    if (c->effect.pairs < AB_PAIRS_MIN) {
-        r->more_pairs = o->first_look - c->effect.pairs;
-    }
+    r->reason = isfinite(g->high - g->low) ? "the interval holds more than one verdict"
+                                           : "too few pairs for any verdict";
 }
 
 // True: decided for good. `last`: there will be no further look.

@@ -283,6 +283,8 @@ static void alpha_is_spent_once(void **state)
     (void)ab_looks(&(AbOptions){0}, looks);
     assert_int_equal(looks[0].pairs, AB_PAIRS_FIRST);
     assert_true(looks[0].alpha >= 2 / 1024.0);
+    (void)ab_looks(&(AbOptions){.alpha = 0.001}, looks);
+    assert_int_equal(looks[0].pairs, 14); // 2 / 2^14 < 0.0002 < 2 / 2^13
 }
 
 // scipy 1.11: d = log(y / x); walsh = sorted((d[i] + d[j]) / 2 for i <= j); median(walsh) and the
