@@ -115,26 +115,43 @@ MUST_USE int git_read(Git *git, const char *commit, const char *path, Buf *out, 
 MUST_USE int git_list(Git *git, const char *commit, const Slice **ret_paths, size_t *ret_count,
                       Err *e);
 
+// Of a commit's tree, whatever directory they are in, but not what is inside of them.
+MUST_USE int git_submodules(Git *git, const char *commit, const GitSubmodule **ret_list,
+                            size_t *ret_count, Err *e);
+const char *git_top(const Git *git); // as GitFacts.top
+
 // ---- for workspace.c: the same kind of call in a git directory of ours
 
 typedef struct GitCall {
     Loop *loop;
-    const char *git_dir;   // NULL: none is passed
+    const char *directory; // git -C: in somebody's repository, under its configuration
+    const char *git_dir;   // NULL: found from `directory`
     const char *work_tree; // NULL: none
     const char *objects;   // another object directory in place of git_dir's; NULL
+    const char *lent;      // another one beside it, only read; NULL
     const char *index;     // another index file; NULL
+    const char *shallow;   // another file of a shallow clone's edges; NULL
     Slice input;
-    bool ok_1; // exit code 1 is an answer too (diff --exit-code)
-    int *ret_exit_code;
+    bool ok_1;          // exit code 1 is an answer too (diff --exit-code)
+    int *ret_exit_code; // may be NULL
 } GitCall;
 
 // Runs `git ARGS...` (ends with NULL) in the clean environment that this header's head describes
-// and appends what it prints. ERR_IO with git's own words when it fails.
+// and appends what it prints to `out` (may be NULL). ERR_IO with git's own words when it fails,
+// ERR_LIMIT, ERR_TIMEOUT, ERR_CANCELLED, ERR_UNSUPPORTED without git.
 MUST_USE int git_run(const GitCall *call, const char *const *args, Buf *out, Err *e);
-// The repository's objects directory, for alternates.
+// A call in the shadow of this repository.
+GitCall git_call(const Git *git);
+// The repository's objects directory.
 const char *git_objects(const Git *git);
-// Makes an empty git directory with our clean configuration and attributes.
-MUST_USE int git_make_dir(Loop *loop, const char *git_dir, bool sha256, Err *e);
 bool git_uses_sha256(const Git *git);
+// The file that says where a shallow clone ends; NULL for a whole one.
+const char *git_shallow_file(const Git *git);
+// Its tags, as `git update-ref --stdin` takes them.
+MUST_USE int git_tags(Git *git, Buf *out, Err *e);
+// Makes a reference that must not exist yet; no hook runs.
+MUST_USE int git_update_ref(Git *git, const char *ref, const char *commit, Err *e);
+// Makes an empty git directory with our clean configuration and attributes; fine when it is there.
+MUST_USE int git_make_dir(const char *git_dir, bool sha256, Err *e);
 
 #endif

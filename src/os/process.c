@@ -290,6 +290,12 @@ static void on_deadline(LoopTimer *timer)
 
 // ---- starting
 
+const char *process_path(void)
+{
+    const char *path = getenv("PATH");
+    return path ? path : "/usr/local/bin:/usr/bin:/bin";
+}
+
 typedef struct Fds {
     int in[2];
     int out[2];

@@ -63,6 +63,9 @@ typedef struct ProcessOptions {
     void *ctx;
 } ProcessOptions;
 
+// PATH of our environment, or a usual one: for a child that gets an environment made by us.
+const char *process_path(void);
+
 // ERR_NOT_FOUND when there is no such program, ERR_IO (permission, for one), ERR_LIMIT.
 MUST_USE int process_start(const ProcessOptions *options, Process **ret_process, Err *e);
 pid_t process_pid(const Process *process);

@@ -476,6 +476,10 @@ int sandbox_check(Err *e)
                         SLICE_FMT(slice_trim(buf_slice(&result.err))));
         }
         process_result_done(&result);
+        const char *base = sandbox_cgroup_base(arena);
+        if (base) {
+            sandbox_cgroup_sweep(base);
+        }
     }
     arena_destroy(arena);
     return rc;
