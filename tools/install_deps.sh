@@ -13,9 +13,9 @@ set -euo pipefail
 
 BUILD="gcc libc6-dev pkg-config meson ninja-build python3 ca-certificates
   libyaml-dev libyyjson-dev libllhttp-dev libquickjs libssl-dev libcurl4-openssl-dev libnghttp2-dev
-  bubblewrap libsqlite3-dev zlib1g-dev libbrotli-dev libzstd-dev libsnappy-dev libdw-dev libxgboost-dev"
+  bubblewrap git libsqlite3-dev zlib1g-dev libbrotli-dev libzstd-dev libsnappy-dev libdw-dev libxgboost-dev"
 CHECK="libcmocka-dev nginx-light prometheus golang-go curl nghttp2-client python3-jsonschema
-  libxml2-utils openssl git g++"
+  libxml2-utils openssl g++"
 FULL="valgrind clang clang-tidy clang-format libclang-rt-14-dev wrk gcc-aarch64-linux-gnu
   libc6-dev-arm64-cross qemu-user"
 FROM_TRIXIE="libyyjson-dev libyyjson0 libllhttp-dev libllhttp9.2 libquickjs"

@@ -33,7 +33,7 @@ struct Git {
 
 // ---- two kinds of call
 
-// In the repository itself, under its configuration: rev-parse and for-each-ref only.
+// In the repository itself, under its configuration: what deals in references only.
 static int ask(const Git *git, const char *const *args, Buf *out, Err *e)
 {
     return git_run(&(GitCall){.loop = git->loop, .directory = git->path}, args, out, e);
@@ -305,6 +305,15 @@ static int find_head(Git *git, GitFacts *f, Err *e)
     return rc;
 }
 
+static size_t count_of(Slice text, char byte)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        n += text.ptr[i] == byte;
+    }
+    return n;
+}
+
 static int find_branches(Git *git, GitFacts *f, Err *e)
 {
     Buf out = buf_create(GIT_OUTPUT_BYTES_MAX);
@@ -312,9 +321,10 @@ static int find_branches(Git *git, GitFacts *f, Err *e)
                  (const char *const[]){"for-each-ref", "--format=%(objectname) %(refname)",
                                        "refs/heads", "refs/remotes", NULL},
                  &out, e);
-    GitBranch *branches = ARENA_ARRAY(git->arena, GitBranch, BRANCHES_MAX);
     Slice rest = buf_slice(&out);
-    while (rc == 0 && rest.len > 0 && f->branch_count < BRANCHES_MAX) {
+    size_t room = count_of(rest, '\n') < BRANCHES_MAX ? count_of(rest, '\n') : BRANCHES_MAX;
+    GitBranch *branches = ARENA_ARRAY(git->arena, GitBranch, room + 1);
+    while (rc == 0 && rest.len > 0 && f->branch_count < room) {
         Slice line;
         Slice hash;
         Slice name;

@@ -3,11 +3,12 @@
 // A repository's own configuration can name programs that git runs: core.fsmonitor, hooks, clean
 // and smudge filters, textconv, external diffs, gpg.program, alternateRefsCommand, a promisor
 // remote's upload-pack. Listing them all to switch them off is a race against new versions. So the
-// repository's configuration is read by two kinds of call only, rev-parse and for-each-ref, which
-// read references and run nothing; everything else goes through a *shadow*: an empty git directory
-// of ours in a temporary directory, with a clean configuration, whose objects are the repository's
-// (GIT_OBJECT_DIRECTORY). No call writes into the repository, takes a lock in it or refreshes its
-// index. The system's and the user's configuration are not read either, and there is no shell.
+// repository's configuration is read by a few kinds of call only, rev-parse, symbolic-ref,
+// for-each-ref and update-ref, which deal in references and run nothing; everything else goes
+// through a *shadow*: an empty git directory of ours in a temporary directory, with a clean
+// configuration, whose objects are the repository's (GIT_OBJECT_DIRECTORY). No call writes into the
+// repository, takes a lock in it or refreshes its index. The system's and the user's configuration
+// are not read either, and there is no shell.
 //
 //     rc = git_open(&(GitOptions){.path = "."}, arena, &git, e);
 //     rc = git_facts(git, &facts, e);

@@ -415,7 +415,10 @@ static int run_it(Run *run, Loop *loop, Arena *arena, StepResult *result, Err *e
     result->signal = signal_of(&run->end);
     result->exit_code = result->signal != 0 ? -1 : run->end.exit_code;
     result->wall_ns = run->end.wall_ns;
-    result->cpu_ns = run->end.user_ns + run->end.system_ns;
+    // bwrap does not wait for what it starts in a way that would give it the time, so what was seen
+    // last counts there.
+    int64_t waited_ns = run->end.user_ns + run->end.system_ns;
+    result->cpu_ns = result->usage.cpu_ns > waited_ns ? result->usage.cpu_ns : waited_ns;
     result->output_bytes = run->printed;
     return 0;
 }

@@ -74,7 +74,7 @@ typedef struct StepResult {
     int exit_code; // 0..255; -1 when it did not exit
     int signal;
     int64_t wall_ns;
-    int64_t cpu_ns;        // of all its processes that were waited for
+    int64_t cpu_ns;        // of all its processes, as of SANDBOX_WATCH_NS before the end
     uint64_t output_bytes; // printed in all
     bool truncated;        // the log is cut
     Slice tail;            // the end of the output, from the start of a line

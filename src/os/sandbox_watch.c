@@ -11,7 +11,7 @@
 
 #include "os/sandbox_internal.h"
 
-enum { TEXT_BYTES = 2000, STAT_BLOCK_BYTES = 512, PROC_FIELD_RSS = 24 };
+enum { TEXT_BYTES = 2000, STAT_BLOCK_BYTES = 512, PROC_FIELD_UTIME = 14, PROC_FIELD_RSS = 24 };
 // Below this much free space, whoever fills it is stopped: others need the disk too.
 static const uint64_t RESERVE_BYTES = (uint64_t)256 << 20;
 
@@ -85,6 +85,15 @@ static uint64_t proportional_bytes(int proc, const char *name)
     return at ? (uint64_t)strtoull(at + strlen("\nPss:"), NULL, 10) * 1024 : 0;
 }
 
+// Field `wanted` of the line behind the name, which `at` (field 3, the state) begins.
+static int64_t stat_field(const char *at, int wanted)
+{
+    for (int field = 3; field < wanted && at; field++) {
+        at = strchr(at + 1, ' ');
+    }
+    return at ? strtoll(at, NULL, 10) : 0;
+}
+
 static void add_process(int proc, const char *name, bool shared_out, SandboxUsage *usage)
 {
     char path[NAME_MAX + 8];
@@ -94,15 +103,19 @@ static void add_process(int proc, const char *name, bool shared_out, SandboxUsag
     if (!at || at[1] != ' ' || at[2] == 'X') {
         return; // gone meanwhile
     }
-    if (at[2] == 'Z') {
+    at += 2;
+    // Its own time and that of children it waited for; process 1 waits for orphans.
+    int64_t ticks = stat_field(at, PROC_FIELD_UTIME) + stat_field(at, PROC_FIELD_UTIME + 1) +
+                    stat_field(at, PROC_FIELD_UTIME + 2) + stat_field(at, PROC_FIELD_UTIME + 3);
+    usage->cpu_ns += ticks * (NS_PER_S / sysconf(_SC_CLK_TCK));
+    if (strcmp(name, "1") == 0) {
+        return; // bwrap's own, which reaps, or the holder
+    }
+    if (at[0] == 'Z') {
         usage->zombies++;
         return;
     }
-    at += 2; // field 3, the state
-    for (int field = 3; field < PROC_FIELD_RSS && at; field++) {
-        at = strchr(at + 1, ' ');
-    }
-    long long pages = at ? strtoll(at, NULL, 10) : 0;
+    int64_t pages = stat_field(at, PROC_FIELD_RSS);
     usage->processes++;
     usage->rss_bytes += shared_out  ? proportional_bytes(proc, name)
                         : pages > 0 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE)
@@ -123,9 +136,9 @@ static bool look_at_processes(pid_t pid, bool shared_out, SandboxUsage *usage)
     usage->processes = 0;
     usage->zombies = 0;
     usage->rss_bytes = 0;
+    usage->cpu_ns = 0;
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        // Process 1 is bwrap's own, which reaps, or the holder.
-        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && strcmp(entry->d_name, "1") != 0) {
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9') {
             add_process(proc, entry->d_name, shared_out, usage);
         }
     }

@@ -41,6 +41,7 @@ typedef struct SandboxUsage {
     unsigned processes_max; // highest seen
     uint64_t rss_bytes;     // sum over the processes: pages that two share count twice
     uint64_t rss_bytes_max; // highest seen
+    int64_t cpu_ns;         // of all that ran in it, as of the last look
     uint64_t grown_bytes;   // of writable mounts, as last measured
 } SandboxUsage;
 
