@@ -3,12 +3,13 @@
 #include <string.h>
 
 #include "base/json_write.h"
+#include "bench/harness_store.h"
 #include "ledger/sha256.h"
 #include "ledger/ulid.h"
 #include "os/clock.h"
 #include "os/host.h"
 
-enum { ENVIRONMENT_BYTES_MAX = 64 << 10 };
+enum { ENVIRONMENT_BYTES_MAX = 64 << 10, RESULTS_BYTES_MAX = 256 << 20 };
 
 void bench_environment(Buf *out, Slice version)
 {
@@ -32,6 +33,37 @@ void bench_environment(Buf *out, Slice version)
     json_field_int(&w, "memory_limit_bytes", h.memory_limit_bytes);
     json_field_double(&w, "load1", load.load1);
     json_object_end(&w);
+}
+
+static int attach_samples(RunWriter *writer, const BenchRecord *record, Err *e)
+{
+    return record->samples_json.len > 0
+               ? run_artifact(writer, SLICE(BENCH_RECORD_SAMPLES), SLICE("application/json"),
+                              record->samples_json, e)
+               : 0;
+}
+
+static int attach_results(RunWriter *writer, const BenchRecord *record, Err *e)
+{
+    if (record->hyperfine_json.len == 0) {
+        return 0;
+    }
+    Arena *arena = arena_create(RESULTS_BYTES_MAX);
+    HarnessResults *results = NULL;
+    HarnessOptions options = {.kind = HARNESS_HYPERFINE, .source = "benchmark"};
+    Buf out = buf_create(RUN_ARTIFACT_BYTES_MAX);
+    int rc = harness_read(arena, record->hyperfine_json, &options, &results, e);
+    if (rc == 0) {
+        JsonWriter w = json_writer(&out, 0);
+        harness_write(results, &w);
+        rc = buf_check(&out, "the results", e);
+    }
+    if (rc == 0) {
+        rc = run_artifact(writer, HARNESS_ARTIFACT, SLICE("application/json"), buf_slice(&out), e);
+    }
+    buf_done(&out);
+    arena_destroy(arena);
+    return rc;
 }
 
 int bench_record(Ledger *ledger, const BenchRecord *record, char ret_id[RUN_ID_LEN + 1], Err *e)
@@ -61,10 +93,8 @@ int bench_record(Ledger *ledger, const BenchRecord *record, char ret_id[RUN_ID_L
     if (rc != 0) {
         return rc;
     }
-    rc = record->samples_json.len > 0
-             ? run_artifact(writer, SLICE(BENCH_RECORD_SAMPLES), SLICE("application/json"),
-                            record->samples_json, e)
-             : 0;
+    rc = attach_samples(writer, record, e);
+    rc = rc == 0 ? attach_results(writer, record, e) : rc;
     RunEnd end = {.status = record->status,
                   .reason = record->reason,
                   .duration_ns = record->duration_ns,

@@ -3,8 +3,8 @@
 //
 //     rc = bench_record(ledger, &(BenchRecord){.name = name, .summary_json = ..., ...}, id, e);
 //
-// It has no requests and no intervals, so `run show` prints its facts and artifacts, and `compare`
-// says that there is nothing in common to compare; `benchmark A --vs B` is what compares commands.
+// It has no requests and no intervals: `run show` prints its facts and artifacts, and `compare`
+// says that `benchmark compare` is the one to ask.
 #ifndef BENCH_RECORD_H
 #define BENCH_RECORD_H
 
@@ -16,6 +16,9 @@ typedef struct BenchRecord {
     Slice plan_json;    // canonical: what was asked (commands, options)
     Slice summary_json; // what came out
     Slice samples_json; // every sample in order; the artifact "samples.json"
+    // hyperfine's JSON of several commands: kept as other benchmark programs' results are, so that
+    // `benchmark compare` reads it; empty: none.
+    Slice hyperfine_json;
     Labels labels;
     uint64_t seed;
     int64_t started_unix_ns;

@@ -74,6 +74,29 @@ BenchStats bench_series_stats(const BenchSeries *series)
 
 // ---- JSON
 
+// Memory below the floor of measuring is not known, and 0 would be a lie.
+static bool memory_known(const BenchSeries *series)
+{
+    bool known = series->count > 0;
+    for (size_t i = 0; i < series->count; i++) {
+        known =
+            known && (!counts(series, &series->samples[i]) || series->samples[i].rss_max_bytes > 0);
+    }
+    return known;
+}
+
+static void write_memory(const BenchSeries *series, JsonWriter *w)
+{
+    json_key(w, SLICE("memory_usage_byte"));
+    json_array_begin(w);
+    for (size_t i = 0; i < series->count; i++) {
+        if (counts(series, &series->samples[i])) {
+            json_int(w, series->samples[i].rss_max_bytes);
+        }
+    }
+    json_array_end(w);
+}
+
 static void write_arrays(const BenchSeries *series, JsonWriter *w)
 {
     json_key(w, SLICE("times"));
@@ -84,14 +107,9 @@ static void write_arrays(const BenchSeries *series, JsonWriter *w)
         }
     }
     json_array_end(w);
-    json_key(w, SLICE("memory_usage_byte"));
-    json_array_begin(w);
-    for (size_t i = 0; i < series->count; i++) {
-        if (counts(series, &series->samples[i])) {
-            json_int(w, series->samples[i].rss_max_bytes);
-        }
+    if (memory_known(series)) {
+        write_memory(series, w);
     }
-    json_array_end(w);
     json_key(w, SLICE("exit_codes"));
     json_array_begin(w);
     for (size_t i = 0; i < series->count; i++) {
@@ -187,7 +205,7 @@ void bench_series_write_csv(const BenchSeries *series, size_t count, Buf *out)
     for (size_t i = 0; i < count; i++) {
         BenchStats st = bench_series_stats(&series[i]);
         csv_text(out, series[i].name);
-        const double numbers[] = {st.mean,   st.deviation, st.median, st.user_s,
+        const double numbers[] = {st.mean,     st.deviation, st.median, st.user_s,
                                   st.system_s, st.min,       st.max};
         for (size_t k = 0; k < COUNT_OF(numbers); k++) {
             csv_number(out, numbers[k]);

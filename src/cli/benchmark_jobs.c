@@ -410,6 +410,7 @@ const char *benchmark_keep(App *app, const OptionSet *set, const BenchmarkKept *
                           .plan_json = kept->plan_json,
                           .summary_json = kept->summary_json,
                           .samples_json = kept->samples_json,
+                          .hyperfine_json = kept->hyperfine_json,
                           .seed = kept->seed,
                           .started_unix_ns = kept->started_unix_ns,
                           .duration_ns = kept->duration_ns,

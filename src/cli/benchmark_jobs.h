@@ -41,7 +41,7 @@ MUST_USE int benchmark_versus(App *app, const OptionSet *set, Err *e);
 
 // Records what was measured unless --no-record; says so where the ledger refuses. NULL: not kept.
 typedef struct BenchmarkKept {
-    Slice name, plan_json, summary_json, samples_json;
+    Slice name, plan_json, summary_json, samples_json, hyperfine_json;
     uint64_t seed;
     int64_t started_unix_ns, duration_ns;
     bool partial;

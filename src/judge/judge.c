@@ -236,7 +236,11 @@ Judgement judge(Arena *arena, const JudgeInput *input)
         j.summary = arena_printf(arena, "no verdict: %.*s", SLICE_FMT(j.invalid_reason));
     } else if (count == 0) {
         j.status = JUDGE_ERROR;
-        j.summary = SLICE("there is nothing to judge: no run, or no request in it");
+        bool benchmarks = input->candidate_count > 0 &&
+                          slice_eq_cstr(input->candidate[0]->info.kind, "benchmark");
+        j.summary = benchmarks
+                        ? SLICE("a benchmark has no requests: `benchmark compare` compares them")
+                        : SLICE("there is nothing to judge: no run, or no request in it");
     } else {
         j.run = valid[count - 1];
         j.invalid_reason = (Slice){0};
