@@ -287,6 +287,52 @@ static void test_leftovers(void **state)
     (void)close(ready[1]);
 }
 
+// A checkout in any state: what is copied is the commit that was asked for.
+static void test_states_of_a_checkout(void **state)
+{
+    World *w = *state;
+    make_repo(w, "states");
+    put_file(w, "states/f", "1\n");
+    commit_all(w, "first");
+    put_file(w, "states/f", "2\n");
+    commit_all(w, "second");
+    GIT(w, "checkout", "-q", "--detach", "HEAD^");
+    put_file(w, "states/f", "staged\n");
+    GIT(w, "add", "f");
+    put_file(w, "states/.git/index.lock", ""); // another git is at work, or crashed
+    const char *before = fingerprint(w, w->repo);
+    Workspace *ws = create(w, w->repo, NULL);
+    assert_string_equal(get_file(w, in_tree(w, ws, "f")), "1\n");
+    workspace_destroy(ws);
+    ws = create(w, w->repo, "main");
+    assert_string_equal(get_file(w, in_tree(w, ws, "f")), "2\n");
+    workspace_destroy(ws);
+    assert_string_equal(fingerprint(w, w->repo), before);
+    // As `git clone --depth 1` leaves it.
+    assert_int_equal(unlink(at(w, "states/.git/index.lock")), 0);
+    put_file(w, "states/.git/shallow", host(w, "cd states && git rev-parse main"));
+    ws = create(w, w->repo, "main");
+    write_tree(w, ws, "f", "3\n");
+    GitHash hash;
+    assert_int_equal(workspace_publish(ws, w->repo, "perfwright/x", SLICE("m"), hash, &w->e), 0);
+    assert_string_equal(host(w, "cd states && git show perfwright/x:f"), "3");
+    workspace_destroy(ws);
+}
+
+// Only a name and a size on this disk: it is refused before it is copied.
+static void test_huge_files(void **state)
+{
+    World *w = *state;
+    put_file(w, "huge/small", "x\n");
+    assert_string_equal(host(w, "truncate -s 17G huge/file"), "");
+    Workspace *ws;
+    assert_int_equal(
+        workspace_create(&(WorkspaceOptions){.repo = at(w, "huge"), .work_dir = w->work}, w->arena,
+                         &ws, &w->e),
+        ERR_LIMIT);
+    assert_non_null(strstr(w->e.text, "'file'"));
+}
+
 static void test_directories_of_its_own(void **state)
 {
     World *w = *state;
@@ -313,6 +359,8 @@ int main(void)
         cmocka_unit_test(test_plain_directories_and_files),
         cmocka_unit_test(test_a_branch_is_all_that_is_published),
         cmocka_unit_test(test_leftovers),
+        cmocka_unit_test(test_states_of_a_checkout),
+        cmocka_unit_test(test_huge_files),
         cmocka_unit_test(test_directories_of_its_own),
     };
     return cmocka_run_group_tests(tests, world_setup, world_teardown);
