@@ -159,7 +159,7 @@ int fields_read(Arena *arena, const FieldTable *table, const Doc *object, void *
 
 static void write_names(const FieldNames *names, const char *key, JsonWriter *w)
 {
-    if (!names->doc) {
+    if (!names->doc && names->count == 0) {
         return;
     }
     json_key(w, slice_from_cstr(key));

@@ -423,6 +423,16 @@ OptionOrigin option_origin(const OptionSet *set, const char *name)
     return slot_of(set, name)->origin;
 }
 
+bool option_known(const OptionSet *set, const char *name)
+{
+    for (size_t i = 0; i < set->verb->option_count; i++) {
+        if (strcmp(set->verb->options[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool option_given(const OptionSet *set, const char *name)
 {
     return option_origin(set, name) >= OPTION_FROM_ENV;

@@ -122,6 +122,8 @@ Rate option_rate(const OptionSet *set, const char *name);
 // All values of a repeatable option, in order; NULL when there are none.
 const OptionValue *option_values(const OptionSet *set, const char *name);
 OptionOrigin option_origin(const OptionSet *set, const char *name);
+// Is in the verb's table: for code that several verbs share.
+bool option_known(const OptionSet *set, const char *name);
 // On the command line or in the environment.
 bool option_given(const OptionSet *set, const char *name);
 
