@@ -34,7 +34,6 @@ const Command *const COMMANDS[] = {
     &CMD_FAKE_LLM,
     &CMD_BENCHMARK,
     &CMD_BENCHMARK_COMPARE,
-    &CMD_BENCHMARK_HARNESS,
     &CMD_BENCHMARK_IMPORT,
     &CMD_AGENT_RUN,
     &CMD_AGENT_VALIDATE,
@@ -66,6 +65,7 @@ const Command *const COMMANDS[] = {
     &CMD_COORDINATE_REJECT,
     &CMD_COORDINATE_ROLLBACK,
     &CMD_COORDINATE_HISTORY,
+    &CMD_IMPROVE_VERIFY,
     &CMD_IMPROVE_RESEARCH,
     &CMD_IMPROVE_APPROVE,
     &CMD_IMPROVE_PR,
@@ -74,6 +74,7 @@ const Command *const COMMANDS[] = {
     &CMD_IMPROVE_MEMORY,
     &CMD_IMPROVE_STATUS,
     &CMD_IMPROVE_INSTALL,
+    &CMD_IMPROVE_CONFIGURE,
     &CMD_IMPROVE, // behind the verbs of its family, or completion takes it for one without
     &CMD_CONFIG_SHOW,
     &CMD_DOCTOR_NOISE,

@@ -20,6 +20,8 @@ const char *const CHEAT_ENVIRONMENT[] = {
 
 // Below this nothing can be said of how long something takes.
 #define SECONDS_MIN 2e-3
+// Of what the patch gains: less is the disguise's own cost and noise.
+#define GAIN_LOST 0.3
 
 typedef struct Series {
     double smallest; // seconds; INFINITY: nothing was measured
@@ -103,6 +105,14 @@ static int confirm(Prober *p, unsigned how, bool second, double *ret_excess)
             second ? times(&plain[side], &other[side]) : times(&other[side], &plain[side]);
     }
     *ret_excess = factor[CHEAT_PATCHED] / factor[CHEAT_BASE];
+    // A shell more costs the same milliseconds on both sides, and is a large factor only for the
+    // one that has become quick. Who detects the harness loses the gain itself.
+    double lost = other[CHEAT_PATCHED].smallest - plain[CHEAT_PATCHED].smallest -
+                  fmax(other[CHEAT_BASE].smallest - plain[CHEAT_BASE].smallest, 0);
+    double gain = plain[CHEAT_BASE].smallest - plain[CHEAT_PATCHED].smallest;
+    if (!second && !(lost > GAIN_LOST * gain)) {
+        *ret_excess = 1;
+    }
     return 0;
 }
 

@@ -23,7 +23,8 @@
 #include "os/loop.h"
 #include "stat/interval.h"
 
-typedef struct Steps Steps; // improve/steps.h
+typedef struct Steps Steps;       // improve/steps.h
+typedef struct Critique Critique; // improve/critique.h
 
 enum {
     JUDGE_MEASURES_MAX = 64,
@@ -80,6 +81,8 @@ typedef struct JudgeMeasure {
     double more_rounds; // estimate of what would decide; 0: decided, INFINITY: not by measuring
     double other_ratio; // of the metric beside it: CPU time beside wall time; NAN: unknown
     double rss_ratio;
+    bool fell_back; // the machine was too busy for wall time; CPU time of the same samples decided
+    Slice why;      // what ended it, one sentence
     bool hidden_inputs; // inputs drawn after the patch was fixed
     uint32_t input_count;
     uint64_t env_seed;
@@ -89,9 +92,8 @@ typedef struct JudgeMeasure {
 } JudgeMeasure;
 
 typedef struct JudgeTests {
-    bool ran;          // a test step is declared
-    bool counted;      // the output says how many
-    bool parsed_names; // and which
+    bool ran;     // a test step is declared
+    bool counted; // the output says how many
     int64_t base_passed, base_failed, base_skipped;
     int64_t patched_passed, patched_failed, patched_skipped;
     int base_exit, patched_exit;
@@ -126,6 +128,7 @@ typedef struct JudgeReport {
     Findings findings;
     JudgeMeasure *measures;
     size_t measure_count;
+    const Critique *critique; // what was tried to refute it; NULL: nothing was
     JudgeTests tests;
     JudgeCommand *commands;
     size_t command_count;
@@ -163,6 +166,7 @@ typedef struct JudgeOptions {
     int64_t budget_ns;          // of measuring; 0: JUDGE_BUDGET_NS
     unsigned attempts;          // at this goal so far, this one included; 0: 1
     bool no_sandbox, no_critique, keep_work;
+    Slice version;        // of the program, for the record
     const char *work_dir; // NULL: the user's cache directory
     const uint64_t *seed; // for repeating a judgement; NULL: drawn
     Ledger *ledger;       // NULL: nothing is recorded

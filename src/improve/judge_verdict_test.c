@@ -43,6 +43,8 @@ static const Case CASES[] = {
     {"no second", JUDGE_FASTER, NONE, 0.5, 0, 0, FINDING_NOTE, false, false, PATCH_UNDECIDED},
     {"second differs", JUDGE_FASTER, JUDGE_SAME, 0.5, 1, 0, FINDING_NOTE, false, false,
      PATCH_UNDECIDED},
+    {"second imprecise but there", JUDGE_FASTER, JUDGE_CANNOT_TELL, 0.5, 0.6, 0, FINDING_NOTE,
+     false, false, PATCH_PROVEN},
     {"second cannot tell", JUDGE_FASTER, JUDGE_CANNOT_TELL, 0.5, 1, 0, FINDING_NOTE, false, false,
      PATCH_UNDECIDED},
     {"layout", JUDGE_FASTER_SMALL, JUDGE_FASTER_SMALL, 0.97, 0.97, 1.01, FINDING_NOTE, false, false,

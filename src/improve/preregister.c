@@ -175,27 +175,25 @@ static const Slice FIELDS[] = {
 static const Slice WORKLOAD_FIELDS[] = {SLICE_INIT("metric"), SLICE_INIT("name"),
                                         SLICE_INIT("run")};
 
-static int member(const Doc *object, const char *name, DocType type, const Doc **ret_value, Err *e)
+// NULL, with words, when it is missing or of another type.
+static const Doc *member(const Doc *object, const char *name, DocType type, Err *e)
 {
     const Doc *d = doc_get(object, slice_from_cstr(name));
     if (!d) {
-        return doc_err(e, object, "%s is missing", name);
+        (void)doc_err(e, object, "%s is missing", name);
+        return NULL;
     }
-    int rc = doc_expect(d, type, name, e);
-    if (rc == 0) {
-        *ret_value = d;
-    }
-    return rc;
+    return doc_expect(d, type, name, e) == 0 ? d : NULL;
 }
 
 static int read_text(const Doc *object, const char *name, Slice *ret_text, Err *e)
 {
-    const Doc *d;
-    int rc = member(object, name, DOC_STRING, &d, e);
-    if (rc == 0) {
-        *ret_text = d->text;
+    const Doc *d = member(object, name, DOC_STRING, e);
+    if (!d) {
+        return ERR_PARSE;
     }
-    return rc;
+    *ret_text = d->text;
+    return 0;
 }
 
 static int read_number(const Doc *object, const char *name, double *ret_value, Err *e)
@@ -210,7 +208,7 @@ static int read_number(const Doc *object, const char *name, double *ret_value, E
 
 static int read_hash(const Doc *object, const char *name, char out[SHA256_HEX + 1], Err *e)
 {
-    Slice text;
+    Slice text = {0};
     Sha256 hash;
     int rc = read_text(object, name, &text, e);
     if (rc != 0) {
@@ -229,7 +227,7 @@ static int read_hash(const Doc *object, const char *name, char out[SHA256_HEX + 
 
 static int read_metric(const Doc *object, BenchMetric *ret_metric, Err *e)
 {
-    Slice text;
+    Slice text = {0};
     int rc = read_text(object, "metric", &text, e);
     for (int i = 0; rc == 0 && i < BENCH_METRICS; i++) {
         if (slice_eq_cstr(text, BENCH_METRIC_NAMES[i])) {
@@ -242,10 +240,10 @@ static int read_metric(const Doc *object, BenchMetric *ret_metric, Err *e)
 
 static int read_workloads(Arena *arena, const Doc *object, Registration *r, Err *e)
 {
-    const Doc *list;
-    int rc = member(object, "workloads", DOC_ARRAY, &list, e);
-    if (rc != 0) {
-        return rc;
+    const Doc *list = member(object, "workloads", DOC_ARRAY, e);
+    int rc = 0;
+    if (!list) {
+        return ERR_PARSE;
     }
     if (doc_count(list) > REGISTRATION_WORKLOADS_MAX) {
         return doc_err(e, list, "more than %d workloads", REGISTRATION_WORKLOADS_MAX);
@@ -303,8 +301,8 @@ static int read_secret(const Doc *doc, Registration *r, Err *e)
 
 static int read_head(const Doc *doc, Err *e)
 {
-    Slice format;
-    double version;
+    Slice format = {0};
+    double version = 0;
     int rc = doc_expect(doc, DOC_OBJECT, "a registration", e);
     rc = rc == 0 ? doc_expect_fields(doc, FIELDS, COUNT_OF(FIELDS), e) : rc;
     rc = rc == 0 ? read_text(doc, "format", &format, e) : rc;
