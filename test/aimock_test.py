@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`perfwright llm test` against aimock (npm @copilotkit/aimock), a provider that is not ours.
 
-    aimock_test.py PERFWRIGHT
+    aimock_test.py PERFWRIGHT ENGINE_SAMPLE
 
 Every protocol: chat, streaming, a round trip of a tool, structured output, images, embeddings,
 errors, and aimock's chaos (500, 429, malformed JSON, broken connections). Skipped (77) where the
@@ -33,6 +33,11 @@ FIXTURES = {"fixtures": [
      "response": {"toolCalls": [{"name": "get_weather", "arguments": "{}"}]}},
     {"match": {"userMessage": "weather", "hasToolResult": True},
      "response": {"content": "It is sunny."}},
+    {"match": {"userMessage": "speed it up", "hasToolResult": False},
+     "response": {"toolCalls": [{"name": "edit", "arguments": json.dumps(
+         {"path": "slow.c", "old": "SLOW", "new": "FAST"})}]}},
+    {"match": {"userMessage": "speed it up", "hasToolResult": True},
+     "response": {"toolCalls": [{"name": "finish", "arguments": "{\"summary\":\"done\"}"}]}},
     {"match": {"userMessage": "slow down"},
      "response": {"error": {"message": "later", "type": "rate_limit_error",
                             "code": "rate_limit_exceeded"}, "status": 429}},
@@ -173,6 +178,23 @@ def recorded(world):
         check(f"replay {name}", p["ok"] and p["text"] == live[name]["text"], p)
 
 
+# The tool loop of `improve` edits a repository, by every protocol.
+def engine(world):
+    repo = world.folder / "repo"
+    repo.mkdir()
+    (repo / "slow.c").write_text("// SLOW\n")
+    for name in PROTOCOLS:
+        config = world.folder / f"improve-{name}.toml"
+        config.write_text(f"[improve]\nprovider = \"{name}\"\n" + world.config.read_text())
+        done = subprocess.run([sys.argv[2], "--repo", repo, "--work-dir", world.folder / "work",
+                               "--config", config, "--engine", "llm", "--goal", "speed it up"],
+                              capture_output=True, text=True, env=world.env, timeout=SECONDS,
+                              check=False)
+        result = json.loads(done.stdout) if done.returncode == 0 else {}
+        check(f"engine {name}", "+// FAST" in result.get("patch", "") and
+              result.get("final_text") == "done", done.stdout + done.stderr)
+
+
 def main():
     node = npm_peers.node_or_skip()
     with tempfile.TemporaryDirectory() as folder:
@@ -191,7 +213,7 @@ def main():
                             break
                     time.sleep(0.05)
                 world = World(sys.argv[1], folder, port)
-                for part in (chats, more, errors, chaos, recorded):
+                for part in (chats, more, errors, chaos, recorded, engine):
                     part(world)
             finally:
                 mock.terminate()

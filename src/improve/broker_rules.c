@@ -7,6 +7,7 @@ enum {
     OUTPUT_TOKENS_DEFAULT = 8192, // of a request that names no limit
     BYTES_A_TOKEN = 4,            // of English and code, as the providers' guides say
     DIGITS_MAX = 15,              // of a count: more is nonsense and would overflow
+    BLANKS_MAX = 8,               // between a name and its number
 };
 
 // ---- paths
@@ -254,7 +255,7 @@ static void take_count(BrokerUsage *u, Count count, int64_t value)
 static bool read_count(Slice s, int64_t *ret_value)
 {
     size_t i = 0;
-    while (i < s.len && (s.ptr[i] == ' ' || s.ptr[i] == ':' || s.ptr[i] == '\n')) {
+    while (i < s.len && i < BLANKS_MAX && (s.ptr[i] == ' ' || s.ptr[i] == ':')) {
         i++;
     }
     size_t from = i;
@@ -273,8 +274,9 @@ static void scan(BrokerUsage *u, Slice bytes)
         Slice name = slice_from_cstr(NAMES[n].name), left = bytes;
         for (ptrdiff_t at; (at = slice_find(left, name)) >= 0;) {
             int64_t value;
-            left = slice_sub(left, (size_t)at + name.len, left.len);
-            if (read_count(left, &value)) {
+            Slice behind = slice_sub(left, (size_t)at + name.len, left.len);
+            left = slice_sub(left, (size_t)at + 1, left.len); // names may share a quote
+            if (read_count(behind, &value)) {
                 take_count(u, NAMES[n].count, value);
             }
         }

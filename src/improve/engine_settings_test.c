@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "os/file.h"
+
 #define LLM "[llm.main]\nprovider = \"anthropic\"\nmodel = \"m\"\napi_key_env = \"K\"\n"
 
 static int read_text(Arena *arena, const char *text, EngineSettings *s, Err *e)
@@ -25,7 +27,7 @@ static void test_defaults(void **state)
     assert_int_equal(engine_settings_load(arena, NULL, false, &s, &e), 0);
     assert_int_equal(s.engine.len, 0);
     assert_int_equal(s.time_ns, 20 * NS_PER_MINUTE);
-    assert_int_equal(engine_settings_cost_nano(&s), INT64_C(5000000000));
+    assert_int_equal(engine_settings_cost_nano(&s), 0);
     assert_false(s.network);
     assert_int_equal(engine_settings_provider(&s, &index, &e), ERR_ARG);
     assert_non_null(strstr(e.text, "set `provider` in [improve]"));
@@ -52,6 +54,7 @@ static void test_a_whole_file(void **state)
     assert_int_equal(s.env.count, 1);
     assert_int_equal(s.args.count, 2);
     assert_int_equal(s.tokens, 7);
+    assert_int_equal(engine_settings_cost_nano(&s), 500000000);
     arena_destroy(arena);
 }
 
@@ -82,12 +85,35 @@ static void test_mistakes(void **state)
     arena_destroy(arena);
 }
 
+// The manual's table is what the program prints.
+static void test_manual(void **state)
+{
+    (void)state;
+    const char *root = getenv("PW_SOURCE_ROOT");
+    if (!root) {
+        skip();
+    }
+    Arena *arena = arena_create(4 << 20);
+    Buf manual = buf_create(1 << 20), keys = buf_create(1 << 20);
+    Slice path = arena_printf(arena, "%s/docs/guide/settings.md", root);
+    assert_int_equal(file_read(path.ptr, &manual, NULL), 0);
+    engine_settings_keys(&keys);
+    if (slice_find(buf_slice(&manual), buf_slice(&keys)) < 0) {
+        (void)fputs(keys.data, stderr);
+        fail_msg("docs/guide/settings.md does not hold the table above");
+    }
+    buf_done(&manual);
+    buf_done(&keys);
+    arena_destroy(arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_a_whole_file),
         cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_manual),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
