@@ -3,6 +3,7 @@
 //
 //     engine_sample --repo R --work-dir W --config C --engine E --goal G --self P
 //                   [--steps FILE] [--guide TEXT] [--no-sandbox] [--measure TEXT]
+//                   [--cancel-after MS]
 #include <signal.h>
 
 #include "base/json_write.h"
@@ -13,7 +14,10 @@
 
 typedef struct Sample {
     const char *repo, *work_dir, *config, *engine, *goal, *self, *steps, *guide, *measure;
+    const char *cancel_after;
     bool no_sandbox;
+    Fiber *fiber;
+    LoopTimer timer;
     Loop *loop;
     FiberPool *pool;
     Arena *arena;
@@ -97,19 +101,26 @@ static int run(Sample *s, Err *e)
     return rc;
 }
 
+static void on_timer(LoopTimer *timer)
+{
+    fiber_cancel(CONTAINER_OF(timer, Sample, timer)->fiber);
+}
+
 static void main_fiber(void *arg)
 {
     Sample *s = arg;
     s->rc = run(s, &s->e);
+    loop_timer_cancel(s->loop, &s->timer);
     loop_stop(s->loop);
 }
 
 static const char **place(Sample *s, const char *name)
 {
-    static const char *const names[] = {"--repo", "--work-dir", "--config", "--engine", "--goal",
-                                        "--self", "--steps",    "--guide",  "--measure"};
-    const char **places[] = {&s->repo, &s->work_dir, &s->config, &s->engine, &s->goal,
-                             &s->self, &s->steps,    &s->guide,  &s->measure};
+    static const char *const names[] = {"--repo",    "--work-dir",    "--config", "--engine",
+                                        "--goal",    "--self",        "--steps",  "--guide",
+                                        "--measure", "--cancel-after"};
+    const char **places[] = {&s->repo, &s->work_dir, &s->config, &s->engine,  &s->goal,
+                             &s->self, &s->steps,    &s->guide,  &s->measure, &s->cancel_after};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         if (strcmp(name, names[i]) == 0) {
             return places[i];
@@ -137,8 +148,14 @@ int main(int argc, char **argv)
         return 1;
     }
     s.pool = fiber_pool_create(s.loop, NULL);
-    if (!fiber_spawn(s.pool, "sample", main_fiber, &s)) {
+    loop_timer_init(&s.timer, on_timer);
+    s.fiber = fiber_spawn(s.pool, "sample", main_fiber, &s);
+    int64_t ms = 0;
+    if (!s.fiber || (s.cancel_after && slice_to_i64(slice_from_cstr(s.cancel_after), &ms) != 0)) {
         return 1;
+    }
+    if (ms > 0) {
+        loop_timer_set(s.loop, &s.timer, loop_clock(s.loop) + ms * NS_PER_MS);
     }
     loop_run(s.loop);
     (void)fiber_pool_drain(s.pool, loop_clock(s.loop) + 5 * NS_PER_S);

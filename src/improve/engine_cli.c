@@ -300,6 +300,7 @@ static int run_command(Driver *d, Err *e)
         while (fiber_group_wait(&d->group, NEVER_NS) != 0) {
             fiber_clear_cancel();
         }
+        fiber_cancel(fiber_self()); // whoever called shall see it too
         return err_set(e, ERR_CANCELLED, "the engine was cancelled");
     }
     if (d->rc == ERR_CANCELLED && d->stopped) {
