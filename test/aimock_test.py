@@ -213,7 +213,7 @@ def main():
                             break
                     time.sleep(0.05)
                 world = World(sys.argv[1], folder, port)
-                for part in (chats, more, errors, chaos, recorded, engine):
+                for part in (chats, more, errors, chaos, engine, recorded):
                     part(world)
             finally:
                 mock.terminate()
