@@ -202,10 +202,11 @@ def test_broker(world):
 
 
 STEPS = """version: 1
+environment: {MINE: set}
 build:
   - {name: build, run: "cc -c slow.c -o /tmp/slow.o"}
 test:
-  - {name: test, run: "sh tests/check.sh"}
+  - {name: test, run: "test $MINE = set && sh tests/check.sh"}
 """
 # A model that fixes the slow function: reads, edits wrongly, sees the test fail, edits again,
 # measures, finishes. On the way it obeys what a file tells it, and nothing comes of it.

@@ -103,6 +103,17 @@ static int check_texts(const EngineOptions *o, Err *e)
 
 // ---- running
 
+size_t engine_environment(const Steps *steps, Arena *arena, const char **env, size_t count,
+                          size_t max)
+{
+    for (size_t i = 0; steps && i < steps->environment_count && count < max; i++) {
+        env[count++] = arena_printf(arena, "%.*s=%.*s", SLICE_FMT(steps->environment[i].name),
+                                    SLICE_FMT(steps->environment[i].value))
+                           .ptr;
+    }
+    return count;
+}
+
 static int open_scratch(EngineRun *run, Err *e)
 {
     char path[] = "/tmp/perfwright-engine-XXXXXX";

@@ -22,7 +22,7 @@
 enum {
     COMMAND_BYTES_MAX = 512 << 10,
     MOUNTS_MAX = 8,
-    ENV_MAX = 64,
+    ENV_MAX = 2100, // of steps.yaml, of [improve] and ours
     ERRORS_BYTES_MAX = 16 << 10,
     EXIT_NO_PROGRAM = 127,
     GEMINI_EXIT_TURNS = 53,
@@ -317,6 +317,7 @@ static int prepare(Driver *d, Err *e)
     const EngineSettings *s = d->o->settings;
     Buf command = buf_create(COMMAND_BYTES_MAX);
     put_env(d, "PERFWRIGHT_GOAL_FILE", d->places.goal);
+    d->env_count = engine_environment(d->o->steps, d->run->arena, d->env, d->env_count, ENV_MAX);
     int rc = engine_cli_command(d->o, &d->places, d->run->arena, &command, e);
     d->step.loop = d->o->loop;
     d->step.workspace = d->o->workspace;

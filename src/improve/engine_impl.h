@@ -28,6 +28,10 @@ MUST_USE int engine_llm_run(EngineRun *run, EngineOutcome *ret_outcome, Err *e);
 
 // The whole prompt: what is to be done, the rules, guides and feedback marked as data.
 void engine_prompt(const EngineOptions *options, Buf *out);
+// "NAME=value" of steps.yaml's environment, as the judge's builds have it, appended to `env` up to
+// `max`. Returns how many there are then. `steps` may be NULL.
+size_t engine_environment(const Steps *steps, Arena *arena, const char **env, size_t count,
+                          size_t max);
 // In single quotes for the shell.
 void engine_quote(Buf *out, Slice word);
 

@@ -8,7 +8,12 @@
 #include "improve/engine_files.h"
 #include "improve/step_run.h"
 
-enum { ARGUMENT_BYTES_MAX = 8 << 20, SCRATCH_BYTES_MAX = 64 << 20, PATTERN_BYTES_MAX = 1000 };
+enum {
+    ARGUMENT_BYTES_MAX = 8 << 20,
+    SCRATCH_BYTES_MAX = 64 << 20,
+    PATTERN_BYTES_MAX = 1000,
+    ENV_MAX = 1000
+};
 static const int64_t SEARCH_NS = 30 * NS_PER_S;
 static const int64_t COMMAND_NS = 600 * NS_PER_S;
 
@@ -145,14 +150,17 @@ static int64_t time_left(const EngineRun *run, int64_t most)
     return left < NS_PER_MS ? NS_PER_MS : left < most ? left : most;
 }
 
-static StepRunOptions step_options(const EngineRun *run)
+static StepRunOptions step_options(const EngineRun *run, Arena *arena)
 {
     const EngineOptions *o = run->o;
+    const char **env = ARENA_ARRAY(arena, const char *, ENV_MAX + 1);
+    (void)engine_environment(o->steps, arena, env, 0, ENV_MAX);
     return (StepRunOptions){.loop = o->loop,
                             .workspace = o->workspace,
                             .deps_dir = o->deps_dir,
                             .no_sandbox = o->no_sandbox,
-                            .sandbox = {.memory_bytes_max = (uint64_t)o->settings->memory_bytes,
+                            .sandbox = {.env = env,
+                                        .memory_bytes_max = (uint64_t)o->settings->memory_bytes,
                                         .processes_max = (unsigned)o->settings->processes,
                                         .disk_bytes_max = (uint64_t)o->settings->disk_bytes}};
 }
@@ -189,7 +197,7 @@ static int call_search(Call *c, Err *e)
     buf_puts(&command, " -- ./");
     engine_quote(&command, relative);
     Collect into = {c->out, c->out->len + ENGINE_SEARCH_BYTES_MAX};
-    StepRunOptions step = step_options(c->tools->run);
+    StepRunOptions step = step_options(c->tools->run, c->arena);
     step.command = arena_cstr(c->arena, buf_slice(&command));
     step.timeout_ns = time_left(c->tools->run, SEARCH_NS);
     step.output_fn = collect;
@@ -212,7 +220,7 @@ static int call_search(Call *c, Err *e)
 static int run_step(Call *c, const Step *s, bool *ret_ok, Err *e)
 {
     EngineRun *run = c->tools->run;
-    StepRunOptions step = step_options(run);
+    StepRunOptions step = step_options(run, c->arena);
     step.command = arena_cstr(c->arena, s->run);
     step.directory = arena_cstr(c->arena, s->directory);
     step.timeout_ns = time_left(run, COMMAND_NS);
