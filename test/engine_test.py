@@ -149,7 +149,13 @@ def test_refusals(world):
            "PW_NOT_SET, which is not set")
     expect(world, "no program", "gemini", "STANDIN:success", NETWORK, "refused", False,
            "there is no program 'gemini'", programs="/nonexistent")
-    check("goal too long", "ERR_ARG" in world.run("claude", "x" * 40000, NETWORK)["message"])
+    expect(world, "goal at its ceiling", "cmd:true", "x" * 32768, "[improve]\n", "empty", False)
+    r = world.run("cmd:true", "x" * 32769, "[improve]\n")
+    check("goal beyond it", "ERR_ARG: the goal has 32769 bytes" in r["message"], r)
+    r = world.run("cmd:true", "g", "[improve]\n", "--guide", "y" * 65531)
+    check("guides at their ceiling", r["status"] == "empty", r)  # and its name
+    r = world.run("cmd:true", "g", "[improve]\n", "--guide", "y" * 65532)
+    check("guides beyond it", "ERR_ARG" in r["message"], r)
 
 
 def test_command(world):

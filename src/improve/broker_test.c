@@ -13,7 +13,7 @@
 
 #include "improve/forward.h"
 #include "llm/fake.h"
-#include "net/http.h"
+#include "net/server.h"
 #include "os/file.h"
 
 #define SECRET "sk-broker-do-not-show-1"
@@ -144,9 +144,8 @@ static char *fake_env(const char *name)
     return strcmp(name, "PW_KEY") == 0 ? secret : NULL;
 }
 
-static void read_config(World *w)
+static void read_config(World *w, NetAddr addr)
 {
-    NetAddr addr = fake_llm_addr(w->fake);
     const Doc *doc = NULL;
     Err e = {0};
     Slice text = arena_printf(w->arena,
@@ -180,7 +179,7 @@ static void run_world(void (*test)(World *))
     (void)snprintf(w.directory, sizeof w.directory, "/tmp/broker-test-XXXXXX");
     assert_non_null(mkdtemp(w.directory));
     (void)snprintf(w.path, sizeof w.path, "%s/s", w.directory);
-    read_config(&w);
+    read_config(&w, fake_llm_addr(w.fake));
     assert_non_null(fiber_spawn(w.pool, "test", main_fiber, &w));
     loop_run(w.loop);
     assert_true(w.done);
@@ -290,8 +289,13 @@ static void refuses(World *w)
     BrokerStats s = broker_stats(broker);
     assert_int_equal(s.requests, 0);
     assert_int_equal(s.refused, 7);
+    // A body at its ceiling is looked at (and is no JSON), one byte more is not.
+    text = inside(w, "for n in 8388608 8388609; do head -c $n /dev/zero | curl -s -o /dev/null "
+                     "-w '%{http_code} ' --data-binary @- $URL/v1/messages; done");
+    assert_string_equal(text, "400 413 ");
     assert_false(s.over_budget);
-    assert_int_equal(fake_counts_requests(&(FakeCounts){0}), 0);
+    FakeCounts counts = fake_llm_counts(w->fake);
+    assert_int_equal(fake_counts_requests(&counts), 0);
     broker_close(broker);
 }
 
@@ -345,6 +349,49 @@ static void hides_errors(World *w)
     broker_close(broker);
 }
 
+// A provider that answers with what it was sent, as an error: the key and nothing of the engine's.
+static void echo(void *ctx, const HttpServerRequest *request, HttpReply *reply)
+{
+    (void)ctx;
+    Buf text = buf_create(1 << 16);
+    buf_printf(&text, "%.*s\n", SLICE_FMT(request->target));
+    for (uint32_t i = 0; i < request->head->field_count; i++) {
+        buf_printf(&text, "%.*s: %.*s\n", SLICE_FMT(http_head_name(request->head, i)),
+                   SLICE_FMT(http_head_value(request->head, i)));
+    }
+    bool moved = slice_find(request->target, SLICE("moved")) >= 0;
+    if (moved) {
+        (void)!http_reply_header(reply, SLICE("location"), SLICE("http://127.0.0.1:9/"), NULL);
+    }
+    http_reply_send(reply, moved ? 302 : 401, SLICE("text/plain"), buf_slice(&text), NULL);
+    buf_done(&text);
+}
+
+static void hides_echoes(World *w)
+{
+    HttpServer *server = NULL;
+    HttpServerOptions options = {.loop = w->loop, .pool = w->pool, .handler = echo};
+    assert_int_equal(http_server_open(&options, &server, NULL), 0);
+    read_config(w, http_server_addr(server));
+    Broker *broker = open_broker(w, (BrokerOptions){0});
+    const char *text = inside(
+        w, "curl -sS -H 'x-api-key: mine' -H 'authorization: Bearer mine' -H 'cookie: mine' -H "
+           "'x-other: mine' -H 'anthropic-beta: b' \"$URL/v1/models/a?key=mine&limit=2\"; "
+           "curl -sS $URL/v1/models/moved");
+    assert_non_null(strstr(text, "/v1/models/a?limit=2\n"));
+    assert_non_null(strstr(text, "x-api-key: [hidden]\n"));
+    assert_non_null(strstr(text, "anthropic-beta: b\n"));
+    assert_non_null(strstr(text, "send us to another place"));
+    assert_null(strstr(text, SECRET));
+    assert_null(strstr(text, "mine"));
+    broker_close(broker);
+    http_server_stop(server);
+    while (http_server_connections(server) > 0) {
+        assert_int_equal(fiber_sleep(NS_PER_MS), 0);
+    }
+    http_server_destroy(server);
+}
+
 static void needs_a_key(World *w)
 {
     Broker *broker = NULL;
@@ -381,6 +428,11 @@ static void test_errors(void **state)
     (void)state;
     run_world(hides_errors);
 }
+static void test_echoes(void **state)
+{
+    (void)state;
+    run_world(hides_echoes);
+}
 static void test_key(void **state)
 {
     (void)state;
@@ -413,6 +465,7 @@ int main(void)
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_key),
         cmocka_unit_test(test_fill),
+        cmocka_unit_test(test_echoes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
