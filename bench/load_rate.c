@@ -128,7 +128,7 @@ static Engine *run_plan(Bench *b, EngineHooks hooks)
     Engine *engine;
     Err e = {0};
     EngineOptions options = {.plan = &b->plan, .run_id = SLICE("bench"), .hooks = hooks};
-    if (engine_create(&options, &engine, &e) != 0 || engine_run(engine, &e) != 0) {
+    if (engine_create(&options, &engine, &e) != 0 || engine_execute(engine, &e) != 0) {
         die("%s", e.text);
     }
     return engine;

@@ -325,7 +325,7 @@ static void join_threads(Engine *engine)
     }
 }
 
-int engine_run(Engine *engine, Err *e)
+int engine_execute(Engine *engine, Err *e)
 {
     assert(!engine->finished);
     int rc = start_threads(engine, e);

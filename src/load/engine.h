@@ -3,12 +3,12 @@
 //
 //     EngineOptions options = {.plan = plan, .run_id = SLICE("01J..."), .hooks = hooks};
 //     rc = engine_create(&options, &engine, e);
-//     rc = engine_run(engine, e);                  // setup, scenarios, teardown
+//     rc = engine_execute(engine, e);                  // setup, scenarios, teardown
 //     const EngineResult *result = engine_result(engine);
 //     engine_destroy(engine);
 //
 // A thread ("shard") is a loop, its fibers, its connections and its recorder; the first shard runs
-// on the caller's thread inside engine_run. VUs are split over the shards, arrivals striped.
+// on the caller's thread inside engine_execute. VUs are split over the shards, arrivals striped.
 // shared-iterations splits its iterations over the shards too.
 //
 // Stopping: engine_stop once lets running iterations finish (each scenario's gracefulStop) and
@@ -156,9 +156,9 @@ typedef struct EngineResult {
 MUST_USE int engine_create(const EngineOptions *options, Engine **ret_engine, Err *e);
 // Runs to the end. 0 whenever the result is worth reading, also after an abort; an error when the
 // generator could not start.
-MUST_USE int engine_run(Engine *engine, Err *e);
+MUST_USE int engine_execute(Engine *engine, Err *e);
 void engine_stop(Engine *engine);
-const EngineResult *engine_result(const Engine *engine); // after engine_run
+const EngineResult *engine_result(const Engine *engine); // after engine_execute
 const Collector *engine_collector(const Engine *engine);
 Loop *engine_loop(const Engine *engine);
 void engine_destroy(Engine *engine); // NULL is fine

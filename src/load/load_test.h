@@ -158,7 +158,7 @@ static inline void load_run(LoadWorld *w)
         print_error("%s\n", e.text);
     }
     assert_int_equal(rc, 0);
-    assert_int_equal(engine_run(w->engine, &e), 0);
+    assert_int_equal(engine_execute(w->engine, &e), 0);
     w->result = engine_result(w->engine);
 }
 

@@ -340,7 +340,7 @@ static int attempt(Session *s, double scale, bool *ret_retry, Err *e)
         }
     }
     if ((rc = engine_create(&options, &s->engine, e)) != 0 ||
-        (rc = engine_run(s->engine, e)) != 0) {
+        (rc = engine_execute(s->engine, e)) != 0) {
         Err why = {0};
         note_failed_start(s, e ? e : &why);
         *ret_retry = is_own_failure(rc);
