@@ -42,14 +42,25 @@ Arena *harness_scratch(HarnessBuild *b)
     return b->scratch;
 }
 
-// Names come from files that anybody may have written: cut to their ceiling, controls made blanks.
+static bool is_blank(char c)
+{
+    return (unsigned char)c <= ' ' || c == 127;
+}
+
+// Names come from files that anybody may have written: cut to their ceiling, controls made blanks,
+// blanks at both ends left out. Applied again it changes nothing: results are merged by name.
 static Slice append_text(Buf *out, Slice text)
 {
-    size_t from = out->len;
-    text = slice_sub(slice_trim(text), 0, HARNESS_TEXT_MAX);
+    size_t from = out->len, start = 0;
+    while (start < text.len && is_blank(text.ptr[start])) {
+        start++;
+    }
+    text = slice_sub(text, start, HARNESS_TEXT_MAX);
+    while (text.len > 0 && is_blank(text.ptr[text.len - 1])) {
+        text.len--;
+    }
     for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        buf_putc(out, c < ' ' || c == 127 ? ' ' : text.ptr[i]);
+        buf_putc(out, is_blank(text.ptr[i]) ? ' ' : text.ptr[i]);
     }
     return (Slice){NULL, out->len - from};
 }

@@ -6,6 +6,7 @@
 #include "cli/agent_client.h"
 #include "bench/ab.h"
 #include "cli/benchmark_jobs.h"
+#include "cli/benchmark_results.h"
 #include "cli/benchmark_set.h"
 #include "prof/profiler.h"
 
@@ -137,6 +138,10 @@ static int run_benchmark(App *app, const OptionSet *set, Err *e)
     if (checked != 0) {
         return checked;
     }
+    if (option_given(set, "harness")) {
+        return commands ? benchmark_harness(app, set, e)
+                        : err_set(e, ERR_ARG, "--harness wants the benchmark program behind --");
+    }
     if (commands) {
         return option_given(set, "vs") ? benchmark_versus(app, set, e)
                                        : benchmark_commands(app, set, e);
@@ -218,6 +223,30 @@ static const Option OPTIONS[] = {
      .help = "Where the profile goes: pprof, or a flame graph where the name ends in .svg. Of "
              "commands: where their output goes: null, pipe, inherit or a file."},
     BENCHMARK_COMMAND_OPTIONS,
+    {.name = "harness",
+     .kind = OPTION_STRING,
+     .metavar = "KIND",
+     .section = "Benchmark programs",
+     .help = "The command is a benchmark program: google, go, criterion, pytest, jmh, "
+             "benchmarkdotnet, vitest, hyperfine, custom, metric, bencher, catch2. It is started "
+             "--runs times (10), each a sample of every benchmark it has; with --vs both sides in "
+             "random order."},
+    {.name = "filter",
+     .kind = OPTION_STRING,
+     .metavar = "PATTERN",
+     .section = "Benchmark programs",
+     .help = "Only these benchmarks, in the harness's own grammar."},
+    {.name = "higher-is-better",
+     .kind = OPTION_FLAG,
+     .section = "Benchmark programs",
+     .help = "For custom and metric results whose unit does not say it."},
+    {.name = "gate",
+     .kind = OPTION_FLOAT,
+     .metavar = "PERCENT",
+     .min = 0,
+     .max = 10000,
+     .section = "Benchmark programs",
+     .help = "With --vs: exit with 112 when a benchmark is significantly worse by more."},
     OPTION_JSON,
 };
 static const Positional POSITIONALS[] = {
@@ -230,6 +259,7 @@ static const Example EXAMPLES[] = {
     {"perfwright benchmark -- sort big.txt", "How long a command takes."},
     {"perfwright benchmark --warmup 3 'grep -c a big.txt' 'rg -c a big.txt'", "Two, in turns."},
     {"perfwright benchmark './old in' --vs './new in'", "Is the second faster? 112: slower."},
+    {"perfwright benchmark --harness google -- ./bench", "A benchmark program, ten processes."},
     {"perfwright benchmark --duration 60s --concurrent-users 10", "The standard set."},
     {"perfwright benchmark --agent myagent --requests 1000", "One agent of agents.toml."},
     {"perfwright benchmark --profile memory --output profile.mem", "With a profile of memory."},

@@ -4,9 +4,6 @@
 #include <string.h>
 
 #include "base/json_write.h"
-#include "improve/git.h"
-#include "improve/workspace.h"
-#include "os/file.h"
 
 // ---- the claim
 
@@ -123,49 +120,5 @@ int bundle_add_report(BundleWriter *writer, const JudgeReport *report, Slice rep
     if (rc == 0 && report->environment_json.len > 0) {
         rc = bundle_add(writer, BUNDLE_ENVIRONMENT, report->environment_json, e);
     }
-    return rc;
-}
-
-// ---- the base
-
-// A workspace has the tree as one commit in a git directory of ours; git packs that. One thread,
-// because the order of a pack would depend on their race.
-int bundle_add_base(BundleWriter *writer, const char *repository, const char *revision, Loop *loop,
-                    Arena *arena, Err *e)
-{
-    WorkspaceOptions options = {
-        .repo = repository, .revision = revision, .cut_history = true, .loop = loop};
-    Workspace *ws = NULL;
-    int rc = workspace_create(&options, arena, &ws, e);
-    if (rc != 0) {
-        return rc;
-    }
-    Slice git_dir = arena_printf(arena, "%s/git", workspace_root(ws));
-    Buf pack = buf_create(BUNDLE_PART_BYTES_MAX);
-    const char *const args[] = {
-        "-c", "pack.threads=1", "-c", "pack.deltaCacheSize=1", "bundle", "create", "--quiet",
-        "-",  "HEAD",           NULL};
-    rc = git_run(&(GitCall){.loop = loop, .git_dir = git_dir.ptr}, args, &pack, e);
-    rc = rc == 0 ? buf_check(&pack, "the base", e) : rc;
-    rc = rc == 0 ? bundle_add(writer, BUNDLE_BASE, buf_slice(&pack), e) : rc;
-    buf_done(&pack);
-    workspace_destroy(ws);
-    return rc;
-}
-
-int bundle_restore_base(const Bundle *bundle, const char *directory, Loop *loop, Arena *arena,
-                        Err *e)
-{
-    const BundlePart *part = bundle_part(bundle, BUNDLE_BASE);
-    if (!part) {
-        return err_set(e, ERR_NOT_FOUND,
-                       "the bundle does not hold the base; give the repository that it is from");
-    }
-    Slice file = arena_printf(arena, "%s.gitbundle", directory);
-    Buf said = buf_create(1 << 20);
-    const char *const args[] = {"clone", "--quiet", "--no-local", file.ptr, directory, NULL};
-    int rc = file_write(file.ptr, part->bytes, NULL, e);
-    rc = rc == 0 ? git_run(&(GitCall){.loop = loop}, args, &said, e) : rc;
-    buf_done(&said);
     return rc;
 }
