@@ -67,6 +67,8 @@ static void put_ratio(double ratio, Interval i, const char *where, Buf *out)
 {
     if (isnan(ratio)) {
         buf_printf(out, "no ratio %s", where);
+    } else if (isnan(i.low) || isnan(i.high)) {
+        buf_printf(out, "%.2fx without an interval %s", ratio, where); // too few rounds for one
     } else {
         buf_printf(out, "%.2fx [%.2f, %.2f] %s", ratio, i.low, i.high, where);
     }
