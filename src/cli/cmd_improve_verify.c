@@ -1,9 +1,11 @@
 // improve verify: is the patch what it says? Somebody's diff, a range of commits, or a bundle of
 // evidence.
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
+#include "cli/improve_bundle.h"
 #include "improve/judge.h"
 #include "improve/steps.h"
 #include "os/fiber.h"
@@ -14,7 +16,6 @@ enum {
     PATCH_BYTES = 64 << 20,
     JUDGE_ARENA_BYTES = 1 << 30,
     STACK_BYTES = 2 << 20,
-    PATH_BYTES_MAX = 4096,
     NAME_MAX_BYTES = 60,
 };
 
@@ -31,6 +32,7 @@ typedef struct Verify {
     Ledger *ledger;
     Steps steps;
     JudgeOptions options;
+    ImproveBundle *bundle; // what is verified is a bundle of evidence
     uint64_t seed;
     JudgeReport *report;
     int rc;
@@ -101,12 +103,11 @@ static int read_sizes(Verify *v, WorkloadInputs *inputs, Err *e)
 // A file here, or one of the repository's.
 static Slice input_path(Verify *v, Slice given)
 {
-    char real[PATH_BYTES_MAX];
     const char *path = arena_cstr(v->arena, given);
-    if (realpath(path, real)) {
-        return arena_copy(v->arena, slice_from_cstr(real));
-    }
-    return given;
+    char *real = realpath(path, NULL);
+    Slice found = real ? arena_copy(v->arena, slice_from_cstr(real)) : given;
+    free(real);
+    return found;
 }
 
 static int read_inputs(Verify *v, WorkloadInputs *inputs, Err *e)
@@ -342,6 +343,27 @@ static int print_report(Verify *v, Err *e)
     return rc;
 }
 
+// A bundle brings patch, steps and least effect with it, and the base unless a repository is named.
+static int prepare_bundle(Verify *v, const char *path, Err *e)
+{
+    Slice repository = option_positional(v->set, 1);
+    static const char *const OTHERS[] = {"patch", "pr", "steps", "build", "test", "workload"};
+    for (size_t i = 0; i < COUNT_OF(OTHERS); i++) {
+        if (option_given(v->set, OTHERS[i])) {
+            return err_set(e, ERR_ARG, "%s is a bundle, which says itself what --%s would", path,
+                           OTHERS[i]);
+        }
+    }
+    int rc =
+        improve_bundle_open(v->app, v->arena, path, option_string(v->set, "head"), &v->bundle, e);
+    if (rc != 0 || option_flag(v->set, "show")) {
+        return rc;
+    }
+    return improve_bundle_judge(v->bundle, v->arena,
+                                repository.len > 0 ? arena_cstr(v->arena, repository) : NULL,
+                                &v->options, &v->steps, e);
+}
+
 static int prepare(Verify *v, Err *e)
 {
     Slice repository = option_positional(v->set, 0);
@@ -363,9 +385,33 @@ static int prepare(Verify *v, Err *e)
         v->seed = (uint64_t)option_int(v->set, "seed");
         v->options.seed = &v->seed;
     }
+    if (improve_is_bundle(v->options.repository)) {
+        return prepare_bundle(v, v->options.repository, e);
+    }
+    if (option_flag(v->set, "show") || option_given(v->set, "head") ||
+        option_positional_count(v->set) > 1) {
+        return err_set(e, ERR_ARG, "%s is no bundle of evidence", v->options.repository);
+    }
     int rc = read_min_effect(v, e);
     rc = rc == 0 ? read_patch(v, e) : rc;
     return rc == 0 ? read_steps(v, e) : rc;
+}
+
+// The judgement, what it means for a bundle's claim, and the bundle of this one where it is wanted.
+static int judge_and_tell(Verify *v, Err *e)
+{
+    Slice file = option_string(v->set, "bundle");
+    int rc = run_judge(v, e);
+    rc = rc == 0 ? print_report(v, e) : rc;
+    if (rc == 0 && v->bundle && !option_flag(v->set, "json")) {
+        buf_putc(&v->app->out, '\n');
+        improve_bundle_tell(v->bundle, v->report, &v->app->out);
+    }
+    if (rc == 0 && file.len > 0) {
+        rc = improve_bundle_write(v->app, arena_cstr(v->arena, file), &v->options, &v->steps,
+                                  v->report, v->arena, e);
+    }
+    return rc;
 }
 
 static int run_verify(App *app, const OptionSet *set, Err *e)
@@ -373,15 +419,20 @@ static int run_verify(App *app, const OptionSet *set, Err *e)
     Verify v = {.app = app, .set = set, .arena = arena_create(JUDGE_ARENA_BYTES)};
     app->quiet = option_flag(set, "quiet");
     int rc = prepare(&v, e);
-    if (rc == 0 && !option_flag(set, "no-ledger")) {
+    bool show = rc == 0 && v.bundle && option_flag(set, "show");
+    if (show) {
+        improve_bundle_show(v.bundle, &app->out);
+    }
+    if (rc == 0 && !show && !option_flag(set, "no-ledger")) {
         rc = app_open_ledger(app, set, false, &v.ledger, e);
         v.options.ledger = v.ledger;
     }
-    rc = rc == 0 ? run_judge(&v, e) : rc;
-    rc = rc == 0 ? print_report(&v, e) : rc;
+    rc = rc == 0 && !show ? judge_and_tell(&v, e) : rc;
     int code = rc != 0              ? rc
+               : show               ? EXIT_PASS
                : v.report->complete ? (int)patch_verdict_exit(v.report->verdict)
                                     : EXIT_PARTIAL;
+    improve_bundle_close(v.bundle);
     ledger_close(v.ledger);
     fiber_pool_destroy(v.pool);
     signals_close(v.signals);
@@ -391,7 +442,10 @@ static int run_verify(App *app, const OptionSet *set, Err *e)
 }
 
 static const Positional ARGS[] = {
-    {"REPO", "The repository or plain directory; without it this one.", true, false}};
+    {"REPO", "The repository or plain directory, without it this one; or a bundle of evidence.",
+     true, false},
+    {"BASE-REPO", "For a bundle: where its base revision is, instead of the base it holds.", true,
+     false}};
 static const Option OPTIONS[] = {
     {.name = "patch",
      .short_name = 'p',
@@ -530,6 +584,20 @@ static const Option OPTIONS[] = {
      .kind = OPTION_FLAG,
      .section = "Output",
      .help = "No progress on standard error."},
+    {.name = "show",
+     .kind = OPTION_FLAG,
+     .section = "Bundles",
+     .help = "Check a bundle and print what it claims and holds; measure nothing."},
+    {.name = "head",
+     .kind = OPTION_STRING,
+     .metavar = "HASH",
+     .section = "Bundles",
+     .help = "A hash of the ledger that was kept elsewhere: the bundle's records must have it."},
+    {.name = "bundle",
+     .kind = OPTION_STRING,
+     .metavar = "FILE",
+     .section = "Bundles",
+     .help = "Write the evidence of this judgement, base included, as one file (.tar.gz)."},
     {.name = "report",
      .kind = OPTION_STRING,
      .metavar = "FILE",
@@ -541,11 +609,11 @@ static const Option OPTIONS[] = {
 };
 static const Example EXAMPLES[] = {
     {"perfwright improve verify --patch faster.diff", "With the steps that configure found."},
-    {"perfwright improve verify --pr main..feature --build make --test 'make check' "
-     "-w './prog {input}' --generator 'python3 gen.py {seed} {size}' --sizes 10000",
+    {"perfwright improve verify --pr main..feature -w './prog {input}' --generator text-lines",
      "A branch, measured on inputs that are made after it was looked at."},
     {"perfwright improve verify -p fix.diff -w 'node bench.js' lib/",
      "A directory without a build."},
+    {"perfwright improve verify evidence.tar.gz", "Does a bundle's claim hold on this machine?"},
 };
 static const Verb VERB = {
     .name = "improve verify",

@@ -32,6 +32,10 @@ void improve_bundle_show(const ImproveBundle *bundle, Buf *out);
 // temporary directory until improve_bundle_close. ERR_NOT_FOUND says what is missing.
 MUST_USE int improve_bundle_judge(ImproveBundle *bundle, Arena *arena, const char *repository,
                                   JudgeOptions *options, Steps *ret_steps, Err *e);
+// The evidence of a judgement as one file: report, samples, patch, steps, ledger's records, base.
+MUST_USE int improve_bundle_write(App *app, const char *path, const JudgeOptions *options,
+                                  const Steps *steps, const JudgeReport *report, Arena *arena,
+                                  Err *e);
 void improve_bundle_tell(const ImproveBundle *bundle, const JudgeReport *report, Buf *out);
 
 #endif
