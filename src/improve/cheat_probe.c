@@ -202,8 +202,9 @@ static int probe_left(Prober *p, const Series *patched)
     int rc = run_into(p, CHEAT_BASE, CHEAT_AS_MEASURED, &base);
     if (rc == 0 && base.measured > 0) {
         cheat_check_survivors(base.survivors, patched->survivors, p->s.findings);
+        // No more than a note: a cache that pays shows in the second run.
         if (patched->files_left > base.files_left) {
-            cheat_found(&p->s, CHEAT_CACHE_ON_DISK, FINDING_DOUBT, SLICE(""), 0,
+            cheat_found(&p->s, CHEAT_CACHE_ON_DISK, FINDING_NOTE, SLICE(""), 0,
                         "the patched program leaves %u files behind, the base %u",
                         patched->files_left, base.files_left);
         }
