@@ -321,6 +321,11 @@ int sandbox_enter(void *sandbox)
     const Sandbox *s = sandbox;
     int namespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
                      CLONE_NEWCGROUP | (s->options.network ? 0 : CLONE_NEWNET);
+    // Until exec this process has our memory, and whatever an earlier command left in the sandbox
+    // has the same user: /proc/PID/mem and ptrace must not be open to it. exec undoes it.
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
+        return -1;
+    }
     // The control group first: afterwards its files cannot be seen, but for the open one.
     if (s->group >= 0 && write(s->group, "0", 1) != 1) {
         return -1;

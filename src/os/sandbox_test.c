@@ -385,6 +385,48 @@ static void test_what_a_sample_leaves_behind(void **state)
     sandbox_close(sandbox);
 }
 
+// Between entering and exec a process still has the memory of the program that measures: what an
+// earlier sample left in the sandbox must not read it, although it is the same user.
+static void test_our_memory_is_not_read(void **state)
+{
+    World *w = *state;
+    NEEDS_SANDBOX(w);
+    Sandbox *sandbox;
+    int ready[2];
+    int go[2];
+    assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(go), 0);
+    assert_int_equal(sandbox_open(&(SandboxOptions){0}, &sandbox, &w->e), 0);
+    pid_t outer = fork();
+    if (outer == 0) {
+        pid_t inner = sandbox_enter(sandbox) == 0 ? fork() : -1;
+        char byte = inner >= 0 ? 'y' : 'n';
+        if (inner == 0) {
+            (void)!write(ready[1], &byte, 1);
+            (void)!read(go[0], &byte, 1); // before exec
+            _exit(0);
+        }
+        (void)waitpid(inner, NULL, 0);
+        _exit(0);
+    }
+    char byte = 0;
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_int_equal(byte, 'y');
+    // Of the others only ours has no command yet; dash cannot read memory, but opening shows it.
+    assert_int_equal(run_in(sandbox, "n=0; for p in /proc/[0-9]*; do [ $p = /proc/1 ] || "
+                                     "[ $p = /proc/$$ ] || { n=$((n+1)); (exec 3<$p/mem) "
+                                     "2>/dev/null && exit 3; (exec 3<$p/environ) 2>/dev/null && "
+                                     "exit 4; }; done; test $n -ge 1"),
+                     0);
+    assert_int_equal(write(go[1], "x", 1), 1);
+    assert_int_equal(waitpid(outer, NULL, 0), outer);
+    sandbox_close(sandbox);
+    int all[] = {ready[0], ready[1], go[0], go[1]};
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        (void)close(all[i]);
+    }
+}
+
 static void test_entering_a_dead_one(void **state)
 {
     World *w = *state;
@@ -551,6 +593,7 @@ int main(void)
         cmocka_unit_test(test_nothing_is_left),
         cmocka_unit_test(test_held_open),
         cmocka_unit_test(test_what_a_sample_leaves_behind),
+        cmocka_unit_test(test_our_memory_is_not_read),
         cmocka_unit_test(test_entering_a_dead_one),
         cmocka_unit_test(test_watched_limits),
         cmocka_unit_test(test_tasks_are_bounded),
