@@ -11,7 +11,7 @@
 #include "improve/configure_sandbox.h"
 #include "os/file.h"
 
-enum { TREE_ARENA_MAX = 1 << 30, HASH_TEXT_MAX = 64 << 20 };
+enum { TREE_ARENA_MAX = 1 << 30 };
 
 typedef struct Job {
     App *app;
@@ -73,20 +73,6 @@ static int read_old(Job *job, Err *e)
     }
     job->has_old = true;
     return 0;
-}
-
-// Names, sizes and contents of what is there now.
-static Slice hash_of(Job *job)
-{
-    Buf text = buf_create(HASH_TEXT_MAX);
-    for (size_t i = 0; i < job->tree.count && !text.overflowed; i++) {
-        const TreeFile *f = &job->tree.files[i];
-        buf_printf(&text, "%.*s %lld %016llx\n", SLICE_FMT(f->path), (long long)f->bytes,
-                   (unsigned long long)slice_hash(tree_text(&job->tree, f->path)));
-    }
-    Slice hash = text.overflowed ? (Slice){0} : arena_copy(job->app->arena, buf_slice(&text));
-    buf_done(&text);
-    return hash;
 }
 
 // ---- what is written
@@ -297,59 +283,75 @@ static void print_json(Job *job)
 
 // ---- the verb
 
-static int configure_it(Job *job, Err *e)
+static int configure_in(Job *job, ConfigureSandbox *sandbox, Arena *arena, Err *e)
 {
     const OptionSet *set = job->set;
-    ConfigureSandbox *sandbox = NULL;
     bool dry = option_flag(set, "dry-run");
-    Slice work = option_string(set, "work-dir");
-    ConfigureSandboxOptions where = {
-        .repo = job->repo, .work_dir = work.len > 0 ? arena_cstr(job->app->arena, work) : NULL};
-    int rc = dry ? 0 : configure_sandbox_create(&where, &sandbox, e);
+    GitHash hash;
+    int rc = configure_sandbox_tree(sandbox, arena, &job->tree, hash, e);
     if (rc == 0 && !dry) {
         rc = dir_make_all(in_output(job, "logs"), e);
     }
-    if (rc == 0) {
-        ConfigureOptions options = {.tree = &job->tree,
-                                    .directory = job->directory,
-                                    .runner = sandbox ? configure_sandbox_runner(sandbox) : NULL,
-                                    .log_dir = in_output(job, "logs"),
-                                    .old = job->has_old ? &job->old : NULL,
-                                    .tree_hash = option_flag(set, "again") || dry ? (Slice){0}
-                                                                                  : hash_of(job),
-                                    .dry_run = dry,
-                                    .install_packages = option_flag(set, "install-packages"),
-                                    .no_benchmarks = option_flag(set, "no-benchmarks"),
-                                    .time_limit_ns = option_int(set, "time-limit"),
-                                    .step_limit_ns = option_int(set, "step-limit"),
-                                    .say = say,
-                                    .say_ctx = job->app};
-        rc = configure(&options, job->tree.arena, &job->report, e);
+    if (rc != 0) {
+        return rc;
     }
-    configure_sandbox_destroy(sandbox);
+    size_t notes = 0;
+    const Slice *note = configure_sandbox_notes(sandbox, &notes);
+    for (size_t i = 0; i < notes; i++) {
+        app_say(job->app, "%.*s", SLICE_FMT(note[i]));
+    }
+    ConfigureOptions options = {
+        .tree = &job->tree,
+        .directory = job->directory,
+        .runner = configure_sandbox_runner(sandbox),
+        .log_dir = in_output(job, "logs"),
+        .old = job->has_old ? &job->old : NULL,
+        .tree_hash = option_flag(set, "again") || dry ? (Slice){0} : slice_from_cstr(hash),
+        .dry_run = dry,
+        .install_packages = option_flag(set, "install-packages"),
+        .no_benchmarks = option_flag(set, "no-benchmarks"),
+        .time_limit_ns = option_int(set, "time-limit"),
+        .step_limit_ns = option_int(set, "step-limit"),
+        .say = say,
+        .say_ctx = job->app};
+    rc = configure(&options, arena, &job->report, e);
     return rc != 0 || dry ? rc : write_all(job, e);
+}
+
+static void print(Job *job)
+{
+    if (option_flag(job->set, "json")) {
+        print_json(job);
+    } else {
+        print_text(job);
+    }
 }
 
 static int run_configure(App *app, const OptionSet *set, Err *e)
 {
     app->quiet = option_flag(set, "quiet");
     Job job = {.app = app, .set = set};
+    Slice work = option_string(set, "work-dir");
+    bool dry = option_flag(set, "dry-run");
+    ConfigureSandbox *sandbox = NULL;
     Arena *arena = arena_create(TREE_ARENA_MAX);
     int rc = find_repository(&job, e);
-    if (rc == 0 && (rc = tree_read(arena, job.repo, &job.tree, e)) == 0 &&
-        (rc = read_old(&job, e)) == 0) {
-        rc = configure_it(&job, e);
-    }
+    rc = rc == 0 ? read_old(&job, e) : rc;
     if (rc == 0) {
-        if (option_flag(set, "json")) {
-            print_json(&job);
-        } else {
-            print_text(&job);
-        }
-        // Something to go on with is what the next phase needs.
-        rc =
-            job.report.build_validated || option_flag(set, "dry-run") ? EXIT_PASS : EXIT_NOT_PROVEN;
+        ConfigureSandboxOptions where = {.repo = job.repo,
+                                         .work_dir =
+                                             work.len > 0 ? arena_cstr(app->arena, work) : NULL,
+                                         .no_sandbox = option_flag(set, "no-sandbox"),
+                                         .read_only = dry};
+        rc = configure_sandbox_create(&where, &sandbox, e);
     }
+    rc = rc == 0 ? configure_in(&job, sandbox, arena, e) : rc;
+    if (rc == 0) {
+        print(&job);
+        // Something to go on with is what the next phase needs.
+        rc = job.report.build_validated || dry ? EXIT_PASS : EXIT_NOT_PROVEN;
+    }
+    configure_sandbox_destroy(sandbox);
     arena_destroy(arena);
     return rc;
 }
@@ -398,6 +400,10 @@ static const Option OPTIONS[] = {
      .metavar = "DIR",
      .section = "Limits",
      .help = "Where copies are made, instead of the user's cache directory."},
+    {.name = "no-sandbox",
+     .kind = OPTION_FLAG,
+     .section = "Limits",
+     .help = "Run the repository's commands with your own rights. Only for what you trust."},
     {.name = "quiet",
      .short_name = 'q',
      .kind = OPTION_FLAG,

@@ -5,7 +5,8 @@
 enum { OPTIONS_TEXT_MAX = 4000, OPTIONS_MAX = 40 };
 
 typedef struct CmakeOptions {
-    Buf tests, benchmarks, quiet, off; // " -DX=ON"; the first two again, with OFF
+    Buf tests, benchmarks, quiet; // " -DX=ON"
+    Buf tests_off, benchmarks_off;
     int tests_count, benchmarks_count;
     bool has_tests, fetches;
 } CmakeOptions;
@@ -43,12 +44,12 @@ static void take_option(CmakeOptions *o, Slice name)
     } else if (!token_in(name, NOT) && token_in(name, BENCHMARK)) {
         if (++o->benchmarks_count <= OPTIONS_MAX) {
             buf_printf(&o->benchmarks, " -D%.*s=ON", SLICE_FMT(name));
-            buf_printf(&o->off, " -D%.*s=OFF", SLICE_FMT(name));
+            buf_printf(&o->benchmarks_off, " -D%.*s=OFF", SLICE_FMT(name));
         }
     } else if (!token_in(name, NOT) && token_in(name, TEST) &&
                !slice_eq_cstr(name, "BUILD_TESTING") && ++o->tests_count <= OPTIONS_MAX) {
         buf_printf(&o->tests, " -D%.*s=ON", SLICE_FMT(name));
-        buf_printf(&o->off, " -D%.*s=OFF", SLICE_FMT(name));
+        buf_printf(&o->tests_off, " -D%.*s=OFF", SLICE_FMT(name));
     }
 }
 
@@ -113,7 +114,8 @@ static void add_recipe(Inference *in, Slice top, int score)
     CmakeOptions o = {.tests = buf_create(OPTIONS_TEXT_MAX),
                       .benchmarks = buf_create(OPTIONS_TEXT_MAX),
                       .quiet = buf_create(OPTIONS_TEXT_MAX),
-                      .off = buf_create(2 * OPTIONS_TEXT_MAX)};
+                      .tests_off = buf_create(OPTIONS_TEXT_MAX),
+                      .benchmarks_off = buf_create(OPTIONS_TEXT_MAX)};
     read_files(in, top, &o);
     Slice directory = path_directory(top), source = infer_source(in, top, 1);
     Recipe *r = infer_recipe(in, "cmake", in->directory, score);
@@ -138,10 +140,11 @@ static void add_recipe(Inference *in, Slice top, int score)
                     "%.*s -DBUILD_TESTING=ON%.*s%.*s\n%.*s", SLICE_FMT(common), SLICE_FMT(tests),
                     SLICE_FMT(benchmarks), SLICE_FMT(compile));
     }
-    infer_build(in, r, "with tests", source, "%.*s -DBUILD_TESTING=ON%.*s\n%.*s", SLICE_FMT(common),
-                SLICE_FMT(tests), SLICE_FMT(compile));
-    infer_build(in, r, "bare", source, "%.*s -DBUILD_TESTING=OFF%.*s\n%.*s", SLICE_FMT(common),
-                SLICE_FMT(buf_slice(&o.off)), SLICE_FMT(compile));
+    Slice without = buf_slice(&o.benchmarks_off);
+    infer_build(in, r, "with tests", source, "%.*s -DBUILD_TESTING=ON%.*s%.*s\n%.*s",
+                SLICE_FMT(common), SLICE_FMT(tests), SLICE_FMT(without), SLICE_FMT(compile));
+    infer_build(in, r, "bare", source, "%.*s -DBUILD_TESTING=OFF%.*s%.*s\n%.*s", SLICE_FMT(common),
+                SLICE_FMT(buf_slice(&o.tests_off)), SLICE_FMT(without), SLICE_FMT(compile));
     infer_test(in, r, "ctest", source,
                "ctest --test-dir %s --output-on-failure --timeout 120 -j\"$(nproc)\"", build);
     static const char *const BELOW[] = {"tests", "test"};
@@ -156,12 +159,14 @@ static void add_recipe(Inference *in, Slice top, int score)
                "'*/CMakeFiles/*' -not -path '*/_deps/*' -not -name '*.so*' -not -name '*.cmake' | "
                "sort >/tmp/tests\n"
                "[ -s /tmp/tests ] || { echo 'no tests were found'; exit 1; }\n"
-               "while read -r t; do\n  timeout 100 \"$t\" </dev/null\n  echo \"PASS: $t\"\ndone </tmp/tests",
+               "while read -r t; do\n  timeout 100 \"$t\" </dev/null\n  echo \"PASS: $t\"\ndone "
+               "</tmp/tests",
                build);
     buf_done(&o.tests);
     buf_done(&o.benchmarks);
     buf_done(&o.quiet);
-    buf_done(&o.off);
+    buf_done(&o.tests_off);
+    buf_done(&o.benchmarks_off);
 }
 
 void infer_cmake(Inference *in)
