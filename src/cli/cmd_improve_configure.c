@@ -8,10 +8,11 @@
 #include <unistd.h>
 
 #include "base/json_write.h"
+#include "bench/noise.h"
 #include "improve/configure_sandbox.h"
 #include "os/file.h"
 
-enum { TREE_ARENA_MAX = 1 << 30 };
+enum { TREE_ARENA_MAX = 1 << 30, NOISE_BUDGET_S = 5, NOISE_SPIN_MS = 50, PERCENT = 100 };
 
 typedef struct Job {
     App *app;
@@ -23,6 +24,7 @@ typedef struct Job {
     Steps old;
     bool has_old;
     ConfigureReport report;
+    double resolvable; // 0.02: 2 %; 0: not measured
 } Job;
 
 static void say(void *ctx, const char *text)
@@ -95,7 +97,7 @@ static int write_all(Job *job, Err *e)
     Buf skeleton = buf_create(1 << 16);
     steps_write(&r->steps, &steps);
     configure_guide_build(r, &build);
-    configure_guide_measure(r, 0, &measure);
+    configure_guide_measure(r, job->resolvable, &measure);
     configure_guide_bottlenecks(r, &bottlenecks);
     configure_skeleton(r, &skeleton);
     int rc = dir_make_all(in_output(job, "guides"), e);
@@ -227,6 +229,10 @@ static void print_text(Job *job)
     print_benchmarks(app, s);
     print_failures(app, r);
     print_packages(app, r);
+    if (job->resolvable > 0) {
+        buf_printf(&app->out, "\nthis machine resolves effects from %.2g %% on\n",
+                   job->resolvable * PERCENT);
+    }
     if (r->out_of_time) {
         buf_puts(&app->out, "\nstopped at the time limit: what was not reached is a guess\n");
     }
@@ -272,6 +278,9 @@ static void print_json(Job *job)
     }
     json_field_int(&w, "benchmarksFound", (int64_t)r->steps.benchmark_count);
     json_field_double(&w, "incrementalSeconds", r->incremental_seconds);
+    if (job->resolvable > 0) {
+        json_field_double(&w, "resolvable", job->resolvable);
+    }
     json_field_bool(&w, "outOfTime", r->out_of_time);
     json_field_bool(&w, "keptFromBefore", r->kept_from_before);
     json_key(&w, SLICE("steps"));
@@ -282,6 +291,34 @@ static void print_json(Job *job)
 }
 
 // ---- the verb
+
+// What this machine can tell apart with the third of NOISE_PAIRS, and whether the goal is above it.
+static int check_goal(Job *job, Err *e)
+{
+    const OptionSet *set = job->set;
+    if (option_flag(set, "dry-run") && !option_given(set, "goal")) {
+        return 0;
+    }
+    static const int64_t LENGTH = NOISE_SPIN_MS * NS_PER_MS;
+    NoiseOptions options = {
+        .budget_ns = NOISE_BUDGET_S * NS_PER_SECOND, .lengths_ns = &LENGTH, .length_count = 1};
+    NoiseReport noise;
+    app_say(job->app, "measuring what this machine can resolve");
+    int rc = noise_measure(&options, job->app->arena, &noise, e);
+    if (rc != 0) {
+        return rc;
+    }
+    double resolvable = noise.count > 0 ? noise.rows[0].resolvable_wall[2] : 0;
+    job->resolvable = resolvable > 0 && resolvable < 1e3 ? resolvable : 0;
+    double goal = option_float(set, "goal") / PERCENT;
+    if (option_given(set, "goal") && (job->resolvable == 0 || goal < job->resolvable)) {
+        return err_set(e, ERR_REFUSED,
+                       "a goal of %.2g %% cannot be shown here: with %zu pairs this machine "
+                       "resolves %.2g %% (see `perfwright doctor noise`)",
+                       goal * PERCENT, NOISE_PAIRS[2], resolvable * PERCENT);
+    }
+    return 0;
+}
 
 static int configure_in(Job *job, ConfigureSandbox *sandbox, Arena *arena, Err *e)
 {
@@ -337,6 +374,7 @@ static int run_configure(App *app, const OptionSet *set, Err *e)
     Arena *arena = arena_create(TREE_ARENA_MAX);
     int rc = find_repository(&job, e);
     rc = rc == 0 ? read_old(&job, e) : rc;
+    rc = rc == 0 ? check_goal(&job, e) : rc;
     if (rc == 0) {
         ConfigureSandboxOptions where = {.repo = job.repo,
                                          .work_dir =
@@ -362,6 +400,14 @@ static const Option OPTIONS[] = {
      .metavar = "DIR",
      .section = "What",
      .help = "The part of a large repository that is meant, relative to it."},
+    {.name = "goal",
+     .kind = OPTION_FLOAT,
+     .metavar = "PERCENT",
+     .min = 0.01,
+     .max = 1000,
+     .section = "What",
+     .help = "The effect that is aimed at. Refused, with the figure, when this machine cannot "
+             "resolve it."},
     {.name = "dry-run",
      .short_name = 'n',
      .kind = OPTION_FLAG,

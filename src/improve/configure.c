@@ -70,6 +70,8 @@ int configure_run(Configure *c, void *copy, const Recipe *r, StageKind stage,
 {
     int64_t limit = c->o->step_limit_ns > 0 ? c->o->step_limit_ns : STEP_LIMIT_NS;
     int64_t left = left_ns(c);
+    // Downloads depend on others; what they fetched before they were cut off is kept.
+    limit = stage == STAGE_INSTALL ? 2 * limit : limit;
     Slice name = arena_printf(c->arena, "%s-%d.log", STAGE_NAMES[stage], ++c->log_number);
     ConfigureCommand command = {
         .run = candidate->run,
@@ -391,6 +393,10 @@ static int keep_step(Try *t, StepList *list, const char *name, const Candidate *
                  .validated = validated,
                  .network = network};
     step.key = validated ? key_of(c, candidate->run) : (Slice){0};
+    if (validated && step.note.len == 0 && shown->outcome.changed.len > 0) {
+        step.note = arena_printf(c->arena, "edits files of the repository: %.*s",
+                                 SLICE_FMT(shown->outcome.changed));
+    }
     if (!validated && step.note.len == 0) {
         step.note = reason_of(c->arena, &shown->outcome);
     }

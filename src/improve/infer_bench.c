@@ -56,8 +56,9 @@ static bool has_bench_word(Slice part)
             }
         }
         // One word: benchmarkFoo, FooBenchmark, fullbench, bench2.
-        if (text_has_nocase(word, "benchmark") || text_ends(word, "bench") ||
-            text_ends(word, "Bench") || text_starts(word, "bench")) {
+        if (text_has_nocase(word, "benchmark") || text_starts(word, "Performance") ||
+            text_starts(word, "Perf") || text_ends(word, "Performance") ||
+            text_ends(word, "bench") || text_ends(word, "Bench") || text_starts(word, "bench")) {
             return true;
         }
         at = end + 1;
@@ -105,7 +106,8 @@ typedef struct Scan {
 
 static void found(Scan *s, Slice name, const char *harness, long line, Slice run)
 {
-    if (name.len > 0 && name.len < 200) {
+    // "$name" is a macro's parameter.
+    if (name.len > 0 && name.len < 200 && name.ptr[0] != '$') {
         infer_benchmark(s->in, name, run, (Slice){0}, harness, infer_source(s->in, s->path, line));
         s->found++;
     }

@@ -15,12 +15,10 @@ static Slice text_of(const Doc *object, const char *name)
     return d && d->type == DOC_STRING ? d->text : (Slice){0};
 }
 
-static void bench_target(Inference *in, Slice manifest, Slice name, Slice package, bool criterion,
-                         Slice source)
+static void bench_target(Inference *in, Slice manifest, Slice name, bool criterion, Slice source)
 {
     Slice directory = path_directory(manifest);
     Slice run = arena_printf(in->arena, "cargo bench --offline --bench %.*s", SLICE_FMT(name));
-    (void)package;
     infer_benchmark(in, name, run, directory, criterion ? "criterion" : "cargo", source);
 }
 
@@ -28,7 +26,6 @@ static void bench_target(Inference *in, Slice manifest, Slice name, Slice packag
 static void benches_of(Inference *in, Slice manifest, const Doc *doc)
 {
     Slice directory = path_directory(manifest), text = tree_text(in->tree, manifest);
-    Slice package = text_of(doc_get(doc, SLICE("package")), "name");
     bool criterion =
         text_has(text, "criterion") || text_has(text, "codspeed") || text_has(text, "divan");
     const Doc *list = doc_get(doc, SLICE("bench"));
@@ -36,10 +33,10 @@ static void benches_of(Inference *in, Slice manifest, const Doc *doc)
          d = doc_next(d)) {
         Slice name = text_of(d, "name");
         if (name.len > 0) {
-            bench_target(in, manifest, name, package, criterion,
-                         infer_source(in, manifest, d->line));
+            bench_target(in, manifest, name, criterion, infer_source(in, manifest, d->line));
         }
     }
+    size_t named = in->found.benchmark_count;
     Slice benches = path_join(in->arena, directory, SLICE("benches/"));
     for (size_t i = 0; i < in->tree->count; i++) {
         Slice path = in->tree->files[i].path;
@@ -52,11 +49,18 @@ static void benches_of(Inference *in, Slice manifest, const Doc *doc)
             continue;
         }
         Slice name = slice_sub(rest, 0, rest.len - (nested ? 8 : 3));
+        bool known = false; // by its section
+        for (size_t k = 0; k < named; k++) {
+            known |= slice_eq(in->found.benchmarks[k].name, name);
+        }
+        if (known) {
+            continue;
+        }
         Slice code = tree_text(in->tree, path);
         if (slice_find_byte(name, '/') < 0 &&
             (text_has(code, "criterion") || text_has(code, "#[bench]") || text_has(code, "divan") ||
              text_has(code, "fn main") || text_has(code, "iai"))) {
-            bench_target(in, manifest, name, package, criterion, infer_source(in, path, 1));
+            bench_target(in, manifest, name, criterion, infer_source(in, path, 1));
         }
     }
 }
