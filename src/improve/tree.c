@@ -153,8 +153,10 @@ bool tree_has_directory(const Tree *tree, Slice path)
 
 Slice tree_text(Tree *tree, Slice path)
 {
-    const TreeFile *file = tree_find(tree, path);
-    if (file == NULL || tree->text_bytes >= TREE_TEXTS_MAX || tree->root[0] == '\0') {
+    const TreeFile *found = tree_find(tree, path);
+    TreeFile *file = found ? &tree->files[found - tree->files] : NULL;
+    if (file == NULL || file->text.ptr || tree->text_bytes >= TREE_TEXTS_MAX ||
+        tree->root[0] == '\0') {
         return file ? file->text : (Slice){0};
     }
     const char *full =
@@ -175,6 +177,7 @@ Slice tree_text(Tree *tree, Slice path)
     (void)close(fd);
     Slice copy = arena_copy(tree->arena, buf_slice(&text));
     tree->text_bytes += (int64_t)copy.len;
+    file->text = copy; // several ask for the same few files
     buf_done(&text);
     return copy;
 }

@@ -24,7 +24,7 @@ typedef struct TreeFile {
     Slice path; // relative, parted by '/'
     int64_t bytes;
     bool program; // has an execute bit
-    Slice text;   // of a tree made from memory; otherwise empty
+    Slice text;   // once it was read, or of a tree made from memory
 } TreeFile;
 
 typedef struct Tree {
