@@ -154,8 +154,9 @@ static Slice maven(Arena *arena, const RepairQuestion *q, Names *n)
 
 bool configure_deselect(Arena *arena, const RepairQuestion *q, Repair *r)
 {
-    if (q->stage != STAGE_TEST || q->count == NULL || text_has(q->run, "--deselect=") ||
-        text_has(q->run, " -E '") || text_has(q->run, " -skip ") || text_has(q->run, "--skip ") ||
+    // pytest takes more of them each time; of the others only the last would count.
+    if (q->stage != STAGE_TEST || q->count == NULL || text_has(q->run, " -E '") ||
+        text_has(q->run, " -skip ") || text_has(q->run, "--skip ") ||
         text_has(q->run, "-Dtest='!")) {
         return false;
     }

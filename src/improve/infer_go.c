@@ -74,9 +74,11 @@ static void add_module(Inference *in, Slice directory, int score)
     }
     infer_build(in, r, "all packages", source, "go build ./...");
     infer_build(in, r, "with its own go.sum", source, "go build -mod=mod ./...");
+    infer_build(in, r, "the package at the top", source, "go build .");
     infer_test(in, r, "go test", source, "go test ./...");
     infer_test(in, r, "with its own go.sum", source, "go test -mod=mod ./...");
     infer_test(in, r, "the short ones", source, "go test -short ./...");
+    infer_test(in, r, "the package at the top", source, "go test .");
 }
 
 void infer_go(Inference *in)

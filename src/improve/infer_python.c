@@ -535,6 +535,8 @@ void infer_python(Inference *in)
                 "'*/template*' | head -n 500 | xargs -r " PY
                 " -c 'import ast, sys; [ast.parse(open(f, \"rb\").read(), f) for f in "
                 "sys.argv[1:]]'");
+    // Files for another version of the language are no reason to give up.
+    infer_build(in, r, "nothing to build", source, PY " --version");
     infer_package(in, SLICE("python3-venv"), source, true);
     add_tests(in, r, source);
 }
