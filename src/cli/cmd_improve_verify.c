@@ -369,6 +369,7 @@ static int prepare(Verify *v, Err *e)
     Slice repository = option_positional(v->set, 0);
     v->options.repository = repository.len > 0 ? arena_cstr(v->arena, repository) : ".";
     v->options.steps = &v->steps;
+    v->options.path = getenv("PATH");
     v->options.version = SLICE(PERFWRIGHT_VERSION);
     v->options.budget_ns = option_int(v->set, "budget");
     v->options.attempts = (unsigned)option_int(v->set, "attempts");

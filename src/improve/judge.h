@@ -167,6 +167,7 @@ typedef struct JudgeOptions {
     unsigned attempts;          // at this goal so far, this one included; 0: 1
     bool no_sandbox, no_critique, keep_work;
     Slice version;        // of the program, for the record
+    const char *path;     // PATH of commands that run without a sandbox; NULL: the system's
     const char *work_dir; // NULL: the user's cache directory
     const uint64_t *seed; // for repeating a judgement; NULL: drawn
     Ledger *ledger;       // NULL: nothing is recorded

@@ -3,7 +3,8 @@
 #include "improve/judge_impl.h"
 
 enum { PAIRS_MAX = 24, INPUT_SIZE_MAX = 64 << 20 };
-#define CASE_SECONDS_MAX 5.0 // a case whose base takes longer than this is not run
+#define CRITIQUE_NS      (30 * NS_PER_S) // for all cases, of what the sessions left
+#define CASE_SECONDS_MAX 5.0             // a case whose base takes longer than this is not run
 
 static CritiqueSpeed speed_of(const JudgeMeasure *m)
 {
@@ -158,7 +159,7 @@ int judge_critique(Judge *j, Err *e)
         .seed = j->seed,
         .claimed_size = inputs->size_count > 0 ? inputs->sizes[0] : 0,
         .claimed_input = j->known_input_count > 0 ? j->known_inputs[0] : (Slice){0},
-        .budget_ns = judge_left(j),
+        .budget_ns = judge_left(j) < CRITIQUE_NS ? judge_left(j) : CRITIQUE_NS,
         .compare_fn = compare,
         .stop_fn = stop,
         .ctx = j,

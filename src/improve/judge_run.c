@@ -5,7 +5,6 @@
 
 #include "improve/judge_impl.h"
 #include "os/file.h"
-#include "os/process.h"
 
 enum { PATH_BYTES_MAX = JUDGE_PATH_MAX, ENV_MAX = JUDGE_ENV_MAX, ERROR_TAIL = 2000 };
 #define OUTPUT_BYTES_MAX (INT64_C(256) << 20)
@@ -182,9 +181,11 @@ static int run_in(Judge *j, JudgeSide *side, const JudgeWork *work, const JudgeI
         return rc;
     }
     const char *scratch = arena_printf(j->arena, "%s/scratch", workspace_root(side->built)).ptr;
-    const char *base[] = {arena_printf(j->arena, "PATH=%s", process_path()).ptr,
-                          arena_printf(j->arena, "HOME=%s", scratch).ptr,
-                          arena_printf(j->arena, "TMPDIR=%s", scratch).ptr, "LANG=C.UTF-8", NULL};
+    const char *base[] = {
+        arena_printf(j->arena, "PATH=%s", j->o->path ? j->o->path : "/usr/local/bin:/usr/bin:/bin")
+            .ptr,
+        arena_printf(j->arena, "HOME=%s", scratch).ptr,
+        arena_printf(j->arena, "TMPDIR=%s", scratch).ptr, "LANG=C.UTF-8", NULL};
     c.env = environment(j, base, ask, j->room);
     int rc = ask->keep_scratch ? 0 : fresh_scratch(scratch, e);
     rc = rc == 0 ? bench_command_run(&c, &ran->bench, e) : rc;

@@ -174,7 +174,7 @@ static bool only_computes(const Session *s)
         most[s->samples[i].arm] = share > most[s->samples[i].arm] ? share : most[s->samples[i].arm];
     }
     double base = most[JUDGE_ARM_BASE], patched = most[JUDGE_ARM_PATCHED];
-    return base > 0.5 && base < 1.1 && patched > 0.75 * base && patched < 1.1;
+    return base > 0.3 && base < 1.1 && patched > 0.5 * base && patched < 1.1;
 }
 
 // On a machine that is too busy for wall time: one look, after the end that wall time chose, at the
