@@ -58,13 +58,14 @@ int judge_probe(Judge *j, Err *e)
         rc = cheat_check_artifacts(workspace_tree(j->base.built), workspace_tree(j->patched.built),
                                    j->steps, j->arena, &j->r->findings, e);
     }
-    // Without an effect there is nothing that could have been faked.
+    // Without an effect there is nothing that could have been faked, but what the scan doubts is
+    // settled: a cache on disk gains nothing in the fresh folders of a measurement.
     bool gain = false;
     for (size_t i = 0; i < j->r->measure_count; i++) {
         gain = gain || j->r->measures[i].outcome == JUDGE_FASTER ||
                j->r->measures[i].outcome == JUDGE_FASTER_SMALL;
     }
-    if (rc != 0 || !gain) {
+    if (rc != 0 || (!gain && !findings_have(&j->r->findings, FINDING_DOUBT))) {
         return rc;
     }
     int64_t limit = (int64_t)(PROBE_SHARE * (double)judge_left(j));
