@@ -5,6 +5,7 @@ killed, pull requests through a stand-in for gh, and injections planted everywhe
 
     improve_test.py PERFWRIGHT [WORDS OF CASES...]
 """
+import base64
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 
 PERFWRIGHT = os.path.abspath(sys.argv[1])
@@ -253,6 +255,158 @@ def case_a_planted_request_is_never_sent(w):
     w.run("outbox", "send", ulid, want=None, PATH=os.path.dirname(gh) + ":" + w.env["PATH"])
     assert w.code != 0 and not os.path.exists(w.sentinel)
     w.run("outbox", "drop", ulid)
+
+
+# ---- attempts: judged with small budgets, on a change whose effect is large
+
+ATTEMPT = ("--yes", "--judge-budget=20s", "--no-critique", "--rounds=1")
+
+
+def engine(script):
+    """A program for the sandbox, which sees no file of ours."""
+    packed = base64.b64encode(script.encode()).decode()
+    return f"--engine=cmd:echo {packed} | base64 -d | python3"
+
+
+FIX = engine("""
+import os
+print("I looked at " + open(os.environ["PERFWRIGHT_GOAL_FILE"]).readline())
+print("Now it is 900x faster. Fixes #1, @all")
+s = open("join.c").read()
+a, b = s.index("    while (fscanf"), s.index("    return all;")
+open("join.c", "w").write(s[:a] + %r.lstrip("\\n") + s[b:])
+""" % FAST_BODY)
+CHEAT = engine("""
+s = open("Makefile").read()
+open("Makefile", "w").write(s.replace("-O1", "-O3 -march=native"))
+g = open("gen.py").read()
+open("gen.py", "w").write(g.replace("int(sys.argv[2])", "10"))
+""")
+
+
+def prepared(w):
+    w.run("research", "--no-noise", "--no-profile")
+    return w.checkout()
+
+
+def state(w):
+    ids = sorted(os.listdir(os.path.join(w.repo, ".perfwright/attempts")))
+    return json.loads(w.read(f".perfwright/attempts/{ids[-1]}/state.json"))
+
+
+def case_attempt_wants_approval(w):
+    prepared(w)
+    w.run("attempt", FIX, want=111)
+    has(w.err, "improve approve plan")
+    assert not os.path.exists(os.path.join(w.repo, ".perfwright/attempts"))
+
+
+def case_a_fix_is_proven_and_leaves_its_evidence(w):
+    before = prepared(w)
+    goal = next(g["id"] for g in json.loads(w.read(".perfwright/plan.json"))["goals"]
+                if g["title"] == "make workload join faster")
+    out = w.run("attempt", FIX, "--goal", goal, *ATTEMPT)
+    has(out, "PROVEN")
+    s = state(w)
+    assert s["phase"] == "done" and s["verdict"] == "PROVEN", s
+    has(w.git("branch", "--list", "perfwright/*"), s["branch"])
+    has(w.git("show", s["branch"] + ":join.c"), "memcpy")
+    body = w.read(f".perfwright/attempts/{s['id']}/pr.md")
+    has(body, "~~900x~~ [not measured by perfwright]")
+    has(body, f"`run:{s['run']}`")
+    assert "@all" not in body and "#1," not in body
+    assert os.path.getsize(os.path.join(w.repo, f".perfwright/attempts/{s['id']}/evidence.tar.gz"))
+    assert w.checkout() == before and w.git("status", "--porcelain", "join.c") == ""
+    assert not os.path.exists(w.sentinel)
+    has(w.run("memory"), "tried")
+    # Pull request, through a stand-in for gh and a bare repository as the remote.
+    remote = os.path.join(w.dir, "remote.git")
+    subprocess.run(["git", "init", "-q", "--bare", remote], check=True)
+    w.git("remote", "add", "origin", remote)
+    log = os.path.join(w.dir, "gh.log")
+    gh = w.write(w.dir + "/bin/gh", f"""#!/bin/sh
+echo "$@" >> {log}
+case "$1 $2" in
+"pr list") echo '[]' ;;
+"pr create") echo https://github.test/o/r/pull/5 ;;
+"pr view") echo '{{"state":"MERGED","comments":[{{"author":{{"login":"bob"}},"body":"good"}}]}}' ;;
+esac
+""", 0o755)
+    path = os.path.dirname(gh) + ":" + w.env["PATH"]
+    has(w.run("pr", "--staged", PATH=path), "staged")
+    assert not os.path.exists(log), "staging ran gh"
+    ids = [line.split()[0] for line in w.run("outbox").splitlines() if " staged" in line]
+    assert len(ids) == 2, ids
+    w.run("pr", want=111, PATH=path)  # one an attempt
+    for each in ids:
+        w.run("outbox", "drop", each)
+    w.run("pr", "--base", "main", PATH=path)
+    with open(log, encoding="utf-8") as file:
+        has(file.read(), "pr create --draft --head " + s["branch"] + " --base main")
+    subprocess.run(["git", "-C", remote, "rev-parse", "--verify", "-q", s["branch"]], check=True,
+                   capture_output=True)
+    has(w.run("outcomes", PATH=path), "merged")
+    has(w.run("status"), "accepted 1 of 1")
+    assert w.checkout() != before  # the remote's configuration, which we made
+
+
+def case_a_cheat_is_refused(w):
+    before = prepared(w)
+    w.run("attempt", CHEAT, *ATTEMPT, want=111)
+    s = state(w)
+    assert s["phase"] == "given up" and s["verdict"] in ("CHEAT SUSPECTED", "BROKEN"), s
+    assert "perfwright/" not in w.git("branch", "--list")
+    assert w.checkout() == before
+
+
+def case_engines_that_fail_harm_nothing(w):
+    before = prepared(w)
+    for script, words in (("raise SystemExit(3)", "crashed"),
+                          ("pass", "empty"),
+                          ("import os\nos.system('rm -rf ./* .git')", "crashed"),
+                          ("while True: pass", "timed out")):
+        w.run("attempt", engine(script), "--fresh", "--time=8s", *ATTEMPT, want=None)
+        assert w.code in (111, 113), (script, w.code, w.err)
+        s = state(w)
+        assert s["phase"] == "given up", s
+        has(s.get("error", "") + s.get("engine_status", ""), words)
+        assert w.checkout() == before, script
+
+
+def case_killed_and_resumed(w):
+    before = prepared(w)
+    slow = engine("import time\ntime.sleep(600)")
+    process = w.start("attempt", slow, *ATTEMPT)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            if state(w)["phase"] == "working":
+                break
+        except (OSError, IndexError, ValueError):
+            pass
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    first = state(w)
+    assert first["phase"] == "working", first
+    w.run("attempt", "--time=5s", *ATTEMPT, want=None)
+    has(w.err, "resume")
+    again = state(w)
+    assert again["id"] == first["id"] and again["phase"] == "given up", again
+    assert w.checkout() == before
+
+
+def case_trial_touches_nothing(w):
+    before = w.checkout()
+    listing = sorted(os.listdir(os.path.join(w.repo, ".perfwright")))
+    out = w.run("trial", ".", FIX, "--no-configure", "--no-noise", "--judge-budget=20s",
+                "--no-critique", "--goal", "make the join faster", "--work-dir", w.dir + "/trial",
+                "--json", seconds=400)
+    doc = json.loads(out)
+    assert doc["attempt"]["verdict"] == "PROVEN", doc
+    assert w.checkout() == before
+    assert sorted(os.listdir(os.path.join(w.repo, ".perfwright"))) == listing
+    assert "perfwright/" not in w.git("branch", "--list")
 
 
 def main():

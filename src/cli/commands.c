@@ -68,6 +68,7 @@ const Command *const COMMANDS[] = {
     &CMD_IMPROVE_VERIFY,
     &CMD_IMPROVE_RESEARCH,
     &CMD_IMPROVE_APPROVE,
+    &CMD_IMPROVE_ATTEMPT,
     &CMD_IMPROVE_PR,
     &CMD_IMPROVE_OUTBOX,
     &CMD_IMPROVE_OUTCOMES,
@@ -75,6 +76,7 @@ const Command *const COMMANDS[] = {
     &CMD_IMPROVE_STATUS,
     &CMD_IMPROVE_INSTALL,
     &CMD_IMPROVE_CONFIGURE,
+    &CMD_IMPROVE_TRIAL,
     &CMD_IMPROVE, // behind the verbs of its family, or completion takes it for one without
     &CMD_CONFIG_SHOW,
     &CMD_DOCTOR_NOISE,

@@ -477,7 +477,7 @@ static int prepare(Attempt *a, AttemptResult *result, Err *e)
     return attempt_lock(o->place, a->arena, &a->state, &a->lock, e);
 }
 
-int attempt_run(const AttemptOptions *options, Arena *arena, AttemptResult *ret_result, Err *e)
+int attempt_execute(const AttemptOptions *options, Arena *arena, AttemptResult *ret_result, Err *e)
 {
     Attempt *a = ARENA_NEW(arena, Attempt);
     AttemptResult result = {0};

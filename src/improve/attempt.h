@@ -4,10 +4,10 @@
 //
 //     AttemptOptions options = {.place = &place, .loop = loop, .pool = pool, .ledger = ledger,
 //                               .engine = SLICE("claude"), .settings = &settings, ...};
-//     rc = attempt_run(&options, arena, &result, e);            // in a fiber
+//     rc = attempt_execute(&options, arena, &result, e);            // in a fiber
 //
-// An attempt whose process died goes on where it was: attempt_run takes up the newest unfinished
-// one, whatever goal it is for, before it begins another.
+// An attempt whose process died goes on where it was: attempt_execute takes up the newest
+// unfinished one, whatever goal it is for, before it begins another.
 //
 // It refuses without the approval of plan and steps. Nothing leaves the machine here.
 #ifndef IMPROVE_ATTEMPT_H
@@ -54,8 +54,8 @@ typedef struct AttemptResult {
 // 0 when the attempt ended (done or given up: the state says which and why), ERR_CANCELLED when it
 // was interrupted (it can be resumed), ERR_REFUSED (no approval, goal refused), ERR_NOT_FOUND (no
 // plan, no steps, no goal left), ERR_BUSY, or what kept it from working (no sandbox).
-MUST_USE int attempt_run(const AttemptOptions *options, Arena *arena, AttemptResult *ret_result,
-                         Err *e);
+MUST_USE int attempt_execute(const AttemptOptions *options, Arena *arena, AttemptResult *ret_result,
+                             Err *e);
 
 // ---- parts, for tests
 
