@@ -156,37 +156,6 @@ const Command CMD_IMPROVE_OUTCOMES = {&VERB_OUTCOMES, run_outcomes, false};
 
 // ---- memory
 
-enum { BRANCH_FILE_MAX = 8192 };
-
-// Notes on the branch, where there is one; the folder's win.
-static int take_branch(ImproveCli *cli, Memory *memory, Err *e)
-{
-    Arena *arena = cli->app->arena;
-    Git *git = NULL;
-    GitHash head;
-    const Slice *paths = NULL;
-    size_t count = 0, kept = 0;
-    if (git_open(&(GitOptions){.path = cli->place.repo.ptr}, arena, &git, NULL) != 0) {
-        return 0;
-    }
-    int rc = 0;
-    if (git_resolve(git, MEMORY_BRANCH, head, NULL) == 0) {
-        rc = git_list(git, head, &paths, &count, e);
-    }
-    Slice *names = ARENA_ARRAY(arena, Slice, MEMORY_NOTES_MAX);
-    Slice *contents = ARENA_ARRAY(arena, Slice, MEMORY_NOTES_MAX);
-    for (size_t i = 0; rc == 0 && i < count && kept < MEMORY_NOTES_MAX; i++) {
-        Buf text = buf_create(BRANCH_FILE_MAX);
-        if (git_read(git, head, arena_cstr(arena, paths[i]), &text, NULL) == 0) {
-            names[kept] = paths[i];
-            contents[kept++] = arena_copy(arena, buf_slice(&text));
-        }
-        buf_done(&text);
-    }
-    git_close(git);
-    return rc == 0 ? memory_add_branch(arena, memory, names, contents, kept, e) : rc;
-}
-
 static void print_note(App *app, const MemoryNote *note)
 {
     buf_printf(&app->out, "%-30.*s %-8s %-10s %s%s", SLICE_FMT(note->name),
@@ -248,7 +217,7 @@ static int run_memory(App *app, const OptionSet *set, Err *e)
     Slice action = option_positional(set, 0), name = option_positional(set, 1);
     int rc = improve_cli_open(&cli, app, set, option_string(set, "repo"), e);
     rc = rc == 0 ? memory_load(&cli.place, app->arena, &memory, e) : rc;
-    rc = rc == 0 ? take_branch(&cli, &memory, e) : rc;
+    rc = rc == 0 ? memory_load_branch(&cli.place, NULL, app->arena, &memory, e) : rc;
     if (rc != 0) {
         improve_cli_close(&cli);
         return rc;

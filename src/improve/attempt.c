@@ -452,6 +452,7 @@ static int prepare(Attempt *a, AttemptResult *result, Err *e)
         (rc = check_approval(a, APPROVAL_PLAN, &plan_sha256, e)) != 0 ||
         (rc = check_approval(a, APPROVAL_STEPS, &steps_sha256, e)) != 0 ||
         (rc = memory_load(o->place, a->arena, &a->memory, e)) != 0 ||
+        (rc = memory_load_branch(o->place, o->loop, a->arena, &a->memory, e)) != 0 ||
         (rc = attempt_state_list(o->place, a->arena, &states, &count, e)) != 0 ||
         (rc = take_up(a, states, count, &result->resumed, e)) != 0) {
         return rc;

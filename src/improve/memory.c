@@ -227,6 +227,33 @@ int memory_add_branch(Arena *arena, Memory *memory, const Slice *names, const Sl
     return 0;
 }
 
+int memory_load_branch(const Place *place, Loop *loop, Arena *arena, Memory *memory, Err *e)
+{
+    Git *git = NULL;
+    GitHash head;
+    const Slice *paths = NULL;
+    size_t count = 0, kept = 0;
+    if (git_open(&(GitOptions){.path = place->repo.ptr, .loop = loop}, arena, &git, NULL) != 0) {
+        return 0;
+    }
+    int rc = git_resolve(git, MEMORY_BRANCH, head, NULL) == 0
+                 ? git_list(git, head, &paths, &count, e)
+                 : 0;
+    Slice *names = ARENA_ARRAY(arena, Slice, MEMORY_NOTES_MAX);
+    Slice *contents = ARENA_ARRAY(arena, Slice, MEMORY_NOTES_MAX);
+    for (size_t i = 0; rc == 0 && i < count && kept < MEMORY_NOTES_MAX; i++) {
+        Buf text = buf_create(2 * MEMORY_NOTE_BYTES_MAX);
+        if (slice_ends_with(paths[i], SLICE(".md")) &&
+            git_read(git, head, arena_cstr(arena, paths[i]), &text, NULL) == 0) {
+            names[kept] = paths[i];
+            contents[kept++] = arena_copy(arena, buf_slice(&text));
+        }
+        buf_done(&text);
+    }
+    git_close(git);
+    return rc == 0 ? memory_add_branch(arena, memory, names, contents, kept, e) : rc;
+}
+
 int memory_save(const Place *place, const MemoryNote *note, bool replace, Err *e)
 {
     if (!name_ok(note->name)) {

@@ -19,6 +19,7 @@
 #define IMPROVE_MEMORY_H
 
 #include "base/field.h"
+#include "improve/git.h"
 #include "improve/place.h"
 
 enum {
@@ -72,6 +73,9 @@ MUST_USE int memory_load(const Place *place, Arena *arena, Memory *ret_memory, E
 // Adds what `files` (names and contents, of a branch) holds and the folder does not.
 MUST_USE int memory_add_branch(Arena *arena, Memory *memory, const Slice *names,
                                const Slice *contents, size_t count, Err *e);
+// The same from MEMORY_BRANCH of the repository; no repository and no such branch are fine.
+MUST_USE int memory_load_branch(const Place *place, Loop *loop, Arena *arena, Memory *memory,
+                                Err *e);
 // ERR_EXISTS for a name that is there, unless `replace` and perfwright wrote it; ERR_REFUSED for
 // one that a person wrote; ERR_ARG for a name outside of [a-z0-9-].
 MUST_USE int memory_save(const Place *place, const MemoryNote *note, bool replace, Err *e);

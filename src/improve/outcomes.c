@@ -269,6 +269,14 @@ static int take_wanted(Arena *arena, const PlanDoc *plan, const Memory *memory, 
         return err_set(e, ERR_REFUSED, "goal %.*s: %.*s", SLICE_FMT(goal->id),
                        SLICE_FMT(goal->why));
     }
+    if (goal->kind == GOAL_MEASURING) {
+        return err_set(
+            e, ERR_UNSUPPORTED,
+            "goal %.*s is about measuring: a judge that measures by the benchmarks cannot "
+            "judge a change of them. It is for a person; edit steps.yaml and research "
+            "again",
+            SLICE_FMT(goal->id));
+    }
     const MemoryNote *note = note_of(memory, NOTE_AVOID, goal);
     if (note && note->by == NOTE_BY_PERSON) {
         return err_set(e, ERR_REFUSED, "goal %.*s: note %.*s says to leave it alone",
@@ -285,12 +293,14 @@ int goal_choose(Arena *arena, const PlanDoc *plan, const AttemptState *states, s
     if (wanted.len > 0) {
         return take_wanted(arena, plan, memory, wanted, ret_choice, e);
     }
-    size_t tried = 0, avoided = 0, closed = 0;
+    size_t tried = 0, avoided = 0, closed = 0, measuring = 0;
     GoalChoice best = {0};
     for (size_t i = 0; i < plan->goal_count; i++) {
         const PlanGoal *goal = &plan->goals[i];
         if (goal->state != GOAL_OPEN) {
             closed++;
+        } else if (goal->kind == GOAL_MEASURING) {
+            measuring++;
         } else if (was_tried(states, count, goal->id)) {
             tried++;
         } else if (note_of(memory, NOTE_AVOID, goal)) {
@@ -304,9 +314,10 @@ int goal_choose(Arena *arena, const PlanDoc *plan, const AttemptState *states, s
     }
     if (!best.goal) {
         return err_set(e, ERR_NOT_FOUND,
-                       "no goal is left: %zu tried, %zu closed or refused, %zu avoided by notes; "
-                       "add one to plan.md, or name one with --goal",
-                       tried, closed, avoided);
+                       "no goal is left: %zu tried, %zu closed or refused, %zu avoided by notes, "
+                       "%zu about measuring, which are for a person; add one to plan.md, or name "
+                       "one with --goal",
+                       tried, closed, avoided, measuring);
     }
     const PlanGoal *goal = best.goal;
     best.why = arena_printf(

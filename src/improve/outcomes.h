@@ -64,7 +64,8 @@ typedef struct GoalChoice {
 // Among open goals that were not tried and that no note avoids: notes that prefer it first, then
 // the round, then the rates. `wanted`: an id of the plan, which is taken though it was tried; other
 // text is a goal of its own, which lives in `arena`. ERR_NOT_FOUND when none is left,
-// ERR_REFUSED for a wanted one that is refused or avoided.
+// ERR_REFUSED for a wanted one that is refused or avoided, ERR_UNSUPPORTED for one about measuring.
+// Those are a person's: whoever may change the benchmarks could choose the verdict.
 MUST_USE int goal_choose(Arena *arena, const PlanDoc *plan, const AttemptState *states,
                          size_t count, const Memory *memory, const OutcomeRates *rates,
                          Slice wanted, GoalChoice *ret_choice, Err *e);

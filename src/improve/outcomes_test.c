@@ -119,7 +119,10 @@ static void test_the_next_goal(void **state)
     assert_int_equal(
         goal_choose(arena, &plan, NULL, 0, NULL, &rates, SLICE("my own goal"), &choice, &e), 0);
     assert_true(choice.goal->by_person);
-    goals[1].state = goals[2].state = GOAL_CLOSED;
+    goals[1].kind = GOAL_MEASURING; // never picked, and refused by name
+    assert_int_equal(goal_choose(arena, &plan, tried, 1, NULL, &rates, SLICE("g2"), &choice, &e),
+                     ERR_UNSUPPORTED);
+    goals[2].state = GOAL_CLOSED;
     assert_int_equal(goal_choose(arena, &plan, tried, 1, NULL, &rates, SLICE(""), &choice, &e),
                      ERR_NOT_FOUND);
     arena_destroy(arena);
