@@ -20,9 +20,10 @@ static void judge_engineering(Arena *a, const ConditionFacts *f, PlanDoc *plan)
     Slice tests = f->tests_passed >= 0
                       ? arena_printf(a, "%lld tests passed", (long long)f->tests_passed)
                   : f->tests_validated ? SLICE("the test step passed")
+                  : f->tests_declared  ? SLICE("a test step that was not validated")
                                        : arena_printf(a, "%zu test files, not run", f->test_files);
     Slice measured = arena_printf(a, "%.*s, %zu dependencies", SLICE_FMT(tests), f->dependencies);
-    if (f->test_files == 0 && !f->tests_validated) {
+    if (f->test_files == 0 && !f->tests_declared && !f->tests_validated) {
         add_condition(plan, "well-engineered", CONDITION_UNMET, measured,
                       "there are no tests to tell a wrong patch from a right one");
     } else if (!f->tests_validated) {

@@ -14,6 +14,7 @@ typedef struct ConditionFacts {
     size_t test_files;
     int64_t tests_passed; // -1: never run or not counted
     bool tests_validated; // a test step ran twice in clean copies
+    bool tests_declared;  // there is a test step at all
     bool has_steps;       // configure was here
     size_t dependencies;
     size_t goals_open, goals_measurable; // the second have a workload or a benchmark

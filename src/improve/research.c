@@ -90,6 +90,7 @@ static void facts_of_steps(const Steps *steps, ConditionFacts *facts)
     double seconds = 0;
     bool timed = true;
     facts->has_steps = true;
+    facts->tests_declared = steps->test.count > 0;
     for (size_t i = 0; i < steps->build.count; i++) {
         seconds += steps->build.items[i].seconds;
         timed = timed && steps->build.items[i].validated;
