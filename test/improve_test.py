@@ -81,7 +81,7 @@ workloads:
     metric: wall
     output: stdout
     by: person
-    inputs: {generator: "python3 gen.py {seed} {size} > {input}", sizes: [12000, 16000]}
+    inputs: {generator: "python3 gen.py {seed} {size} > {input}", sizes: [30000, 34000]}
 artifacts: [join]
 protect: [Makefile, gen.py]
 """
@@ -259,7 +259,7 @@ def case_a_planted_request_is_never_sent(w):
 
 # ---- attempts: judged with small budgets, on a change whose effect is large
 
-ATTEMPT = ("--yes", "--judge-budget=20s", "--no-critique", "--rounds=1")
+ATTEMPT = ("--yes", "--judge-budget=60s", "--no-critique", "--rounds=1")
 
 
 def engine(script):
@@ -399,7 +399,7 @@ def case_killed_and_resumed(w):
 def case_trial_touches_nothing(w):
     before = w.checkout()
     listing = sorted(os.listdir(os.path.join(w.repo, ".perfwright")))
-    out = w.run("trial", ".", FIX, "--no-configure", "--no-noise", "--judge-budget=20s",
+    out = w.run("trial", ".", FIX, "--no-configure", "--no-noise", "--judge-budget=60s",
                 "--no-critique", "--goal", "make the join faster", "--work-dir", w.dir + "/trial",
                 "--json", seconds=400)
     doc = json.loads(out)

@@ -367,6 +367,7 @@ static int take_judgement(Attempt *a, Err *e)
                           .registration = &a->registration,
                           .budget_ns = a->o->judge_ns,
                           .attempts = attempts_so_far(a),
+                          .path = a->o->get_env ? a->o->get_env("PATH") : NULL,
                           .no_sandbox = a->o->no_sandbox,
                           .no_critique = a->o->no_critique,
                           .keep_work = a->o->keep_work,
