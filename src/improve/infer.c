@@ -8,9 +8,13 @@
 const StepsVariable INFER_ENVIRONMENT[] = {
     {SLICE_INIT("CI"), SLICE_INIT("true")}, // test runners do not watch, ask or colour
     {SLICE_INIT("CARGO_HOME"), SLICE_INIT(DEPS "/cargo")},
+    // Tests are compiled with what a backtrace needs: all of it doubles the time and the disk.
+    {SLICE_INIT("CARGO_PROFILE_DEV_DEBUG"), SLICE_INIT("line-tables-only")},
     {SLICE_INIT("GOMODCACHE"), SLICE_INIT(DEPS "/go")},
     {SLICE_INIT("GOFLAGS"), SLICE_INIT("-modcacherw")},
     {SLICE_INIT("npm_config_cache"), SLICE_INIT(DEPS "/npm")},
+    // The second copy installs what the first fetched, without asking again for each package.
+    {SLICE_INIT("npm_config_prefer_offline"), SLICE_INIT("true")},
     {SLICE_INIT("MAVEN_OPTS"), SLICE_INIT("-Dmaven.repo.local=" DEPS "/m2")},
     {SLICE_INIT("GRADLE_USER_HOME"), SLICE_INIT(DEPS "/gradle")},
     {SLICE_INIT("CMAKE_BUILD_TYPE"), SLICE_INIT("Release")}, // where nobody says otherwise

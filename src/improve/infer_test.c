@@ -124,6 +124,36 @@ static void test_recipes(void **state)
     }
 }
 
+// What Maven's plugins load is loaded by running one test; which one.
+static void test_maven_install(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *what, *path, *text, *expected;
+    } CLASSES[] = {
+        {"JUnit 4 and 5", "src/test/java/x/ATest.java", "class ATest { @Test void a() {} }",
+         " -Dtest=ATest "},
+        {"JUnit 3", "src/test/java/x/BTest.java", "class BTest extends TestCase {}",
+         " -Dtest=BTest "},
+        {"a base class runs nothing", "src/test/java/x/BaseTest.java",
+         "abstract class BaseTest { @Test void a() {} }", " -Dtest=NoSuchTestAtAll "},
+        {"a helper", "src/test/java/x/InTest.java", "class InTest {}", " -Dtest=NoSuchTestAtAll "},
+        {"what is not a test by its place", "src/main/java/x/CTest.java", "@Test class CTest {}",
+         " -Dtest=NoSuchTestAtAll "},
+        {"a name for the shell", "src/test/java/$(id)Test.java", "@Test", "=NoSuchTestAtAll "},
+    };
+    for (size_t i = 0; i < COUNT_OF(CLASSES); i++) {
+        const char *files[2 * FILES_MAX] = {"pom.xml", "<project/>", CLASSES[i].path,
+                                            CLASSES[i].text};
+        Arena *arena = arena_create(64 << 20);
+        Inference *in = inferred(arena, files);
+        print_message("%s\n", CLASSES[i].what);
+        assert_true(in->recipe_count > 0 && in->recipes[0].install_count == 1);
+        assert_true(text_has(in->recipes[0].installs[0].run, CLASSES[i].expected));
+        arena_destroy(arena);
+    }
+}
+
 static const char WORKFLOW[] =
     "on: push\n"
     "env: {TOP: '1'}\n"
@@ -299,6 +329,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recipes),
+        cmocka_unit_test(test_maven_install),
         cmocka_unit_test(test_a_workflow),
         cmocka_unit_test(test_an_unknown_expression_makes_a_job_late),
         cmocka_unit_test(test_shell_kinds),
