@@ -288,7 +288,9 @@ static int run_installs(Try *t)
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < t->r->install_count && !configure_out_of_time(t->c); i++) {
         // One that fails may not be needed: the build will tell.
+        Slice note = t->installs[i].note; // of a repair in an earlier copy: it is in the command
         rc = run_repaired(t, STAGE_INSTALL, &t->r->installs[i], &t->installs[i]);
+        t->installs[i].note = t->installs[i].note.len > 0 ? t->installs[i].note : note;
     }
     return rc;
 }

@@ -260,6 +260,47 @@ static bool missing_googletest(Configure *c, const RepairQuestion *q, Repair *r)
                   "the system's googletest in the place of a submodule that is not here", r);
 }
 
+// One tool for developers (a linter's rules, mostly) that the registry does not have in the version
+// asked for fails the whole install. It is done without it; package.json is put back, because what
+// a copy's install edits would end in patches.
+static bool missing_npm_version(Configure *c, const RepairQuestion *q, Repair *r)
+{
+    static const char KEEP[] = "cp package.json /tmp/package.json.kept\n";
+    static const char DELETE[] = "npm pkg delete ";
+    Slice name = between(q->output, "No matching version found for ", " \n");
+    name = name.len > 0 ? name : between(q->output, "npm error 404  '", "'");
+    size_t n = name.len;
+    while (n > 1 && name.ptr[n - 1] != '@') { // the one before the version, not a scope's
+        n--;
+    }
+    name = slice_sub(name, 0, n > 1 ? n - 1 : 0);
+    for (size_t i = 0; i < name.len; i++) {
+        char ch = name.ptr[i];
+        if (!(ch >= 'a' && ch <= 'z') && !(ch >= 'A' && ch <= 'Z') && !(ch >= '0' && ch <= '9') &&
+            strchr("@/._-", ch) == NULL) {
+            return false;
+        }
+    }
+    if (name.len == 0 || name.len > 100 || q->stage != STAGE_INSTALL || !text_has(q->run, "npm ")) {
+        return false;
+    }
+    Slice key = arena_printf(c->arena, "'devDependencies[%.*s]' ", SLICE_FMT(name)), run = q->run;
+    const char *note = arena_cstr(
+        c->arena,
+        arena_printf(c->arena, "without %.*s, which the registry does not have", SLICE_FMT(name)));
+    if (text_has(run, DELETE)) {
+        Slice with = arena_printf(c->arena, "%s%.*s", DELETE, SLICE_FMT(key));
+        return !text_has(run, arena_cstr(c->arena, key)) &&
+               run_as(c, replaced(c->arena, run, DELETE, arena_cstr(c->arena, with)), note, r);
+    }
+    return run_as(c,
+                  arena_printf(c->arena,
+                               "%s%s%.*s\n(%.*s\n)\nend=$?\n"
+                               "cp /tmp/package.json.kept package.json\nexit $end",
+                               KEEP, DELETE, SLICE_FMT(key), SLICE_FMT(run)),
+                  note, r);
+}
+
 static bool other_command(Configure *c, const RepairQuestion *q, Repair *r)
 {
     Slice out = q->output, run = q->run;
@@ -495,8 +536,8 @@ bool configure_repair(Configure *c, const RepairQuestion *q, Repair *r)
     if (q->timed_out) {
         return false;
     }
-    return prime(c, q, r) || missing_googletest(c, q, r) || other_command(c, q, r) ||
-           missing_module(c, q, r) || missing_macro(c, q->output, r) ||
+    return prime(c, q, r) || missing_googletest(c, q, r) || missing_npm_version(c, q, r) ||
+           other_command(c, q, r) || missing_module(c, q, r) || missing_macro(c, q->output, r) ||
            missing_tool(c, q->output, r) || missing_library(c, q->output, r) ||
            configure_deselect(c->arena, q, r);
 }

@@ -198,6 +198,41 @@ static void test_a_missing_header_is_installed_when_allowed(void **state)
     }
 }
 
+// What the registry no longer has is left out of a development install, and said; the file is put
+// back.
+static void test_an_npm_install_goes_without_what_is_not_there(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *output, *deleted; // NULL: nothing is done about it
+    } CASES[] = {
+        {"npm error notarget No matching version found for @x/rules@^22.2.5.\n",
+         "npm pkg delete 'devDependencies[@x/rules]'"},
+        {"npm error notarget No matching version found for rules@9\n",
+         "npm pkg delete 'devDependencies[rules]'"},
+        {"npm error 404  '@x/rules@1' is not in this registry.\n",
+         "npm pkg delete 'devDependencies[@x/rules]'"},
+        {"npm error notarget No matching version found for a'$(id)@9\n", NULL},
+        {"npm error notarget No matching version found for @x\n", NULL},
+    };
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        World w = world("package.json", "{\"scripts\": {\"test\": \"tape test\"}}");
+        Machine m = {.answers = {{"npm pkg delete", "", 0, 0},
+                                 {"npm install", CASES[i].output, 1, 0},
+                                 {"npm test", "12 tests passed\n", 0, 0}}};
+        configured(&w, &m, &(ConfigureOptions){0});
+        const Step *step = &w.report.steps.install.items[0];
+        assert_int_equal(step->validated, CASES[i].deleted != NULL);
+        assert_int_equal(text_has(step->run, "npm pkg delete"), CASES[i].deleted != NULL);
+        if (CASES[i].deleted) {
+            assert_true(text_has(step->run, CASES[i].deleted));
+            assert_true(text_has(step->run, "cp /tmp/package.json.kept package.json"));
+            assert_true(text_has(step->note, "which the registry does not have"));
+        }
+        arena_destroy(w.arena);
+    }
+}
+
 static void test_a_failing_test_is_left_out_and_said(void **state)
 {
     (void)state;
@@ -303,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_runs_twice_in_clean_copies),
         cmocka_unit_test(test_an_exit_code_is_not_a_test),
         cmocka_unit_test(test_a_missing_header_is_installed_when_allowed),
+        cmocka_unit_test(test_an_npm_install_goes_without_what_is_not_there),
         cmocka_unit_test(test_a_failing_test_is_left_out_and_said),
         cmocka_unit_test(test_the_time_limit_ends_it),
         cmocka_unit_test(test_a_persons_command_is_what_runs),
