@@ -150,7 +150,7 @@ static void google_aggregate(HarnessBuild *b, const Doc *item)
 
 int harness_read_google(HarnessBuild *b, const Doc *doc, Err *e)
 {
-    const Doc *list;
+    const Doc *list = NULL;
     int rc = array_of(doc, SLICE("benchmarks"), &list, e);
     if (rc != 0) {
         return rc;
@@ -184,7 +184,7 @@ static void pytest_name(const Doc *item, HarnessKey *key)
 
 int harness_read_pytest(HarnessBuild *b, const Doc *doc, Err *e)
 {
-    const Doc *list;
+    const Doc *list = NULL;
     int rc = array_of(doc, SLICE("benchmarks"), &list, e);
     for (const Doc *item = rc == 0 ? doc_first(list) : NULL; item; item = doc_next(item)) {
         const Doc *stats = doc_get(item, SLICE("stats"));
@@ -300,7 +300,7 @@ static void dotnet_times(HarnessBuild *b, const HarnessKey *key, const Doc *item
 
 int harness_read_dotnet(HarnessBuild *b, const Doc *doc, Err *e)
 {
-    const Doc *list;
+    const Doc *list = NULL;
     int rc = array_of(doc, SLICE("Benchmarks"), &list, e);
     for (const Doc *item = rc == 0 ? doc_first(list) : NULL; item; item = doc_next(item)) {
         Slice space = text_of(item, SLICE("Namespace")), type = text_of(item, SLICE("Type"));

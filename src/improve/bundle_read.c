@@ -110,7 +110,7 @@ static int read_manifest(Arena *arena, Slice *rest, Bundle *bundle, const Doc **
 
 static int read_parts(Arena *arena, Slice rest, Bundle *bundle, Err *e)
 {
-    const Doc *parts;
+    const Doc *parts = NULL;
     int rc = read_manifest(arena, &rest, bundle, &parts, e);
     if (rc != 0) {
         return rc;

@@ -257,7 +257,7 @@ static void compare_lines(CheatScanner *s, Slice path, const PatchLine *old, con
     CheatLanguage language = cheat_language(path);
     Slice a = slice_trim(cheat_code(old->text, language));
     Slice b = slice_trim(cheat_code(new->text, language));
-    double x, y;
+    double x = 0, y = 0;
     if (units_swapped(a, b)) {
         cheat_found(s, CHEAT_UNITS, FINDING_CHEAT, path, new->new_line, "%.*s",
                     SLICE_FMT(slice_sub(b, 0, 120)));

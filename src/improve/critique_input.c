@@ -72,7 +72,7 @@ int critique_shape(Arena *arena, const char *shape, Slice from, uint64_t seed, S
     if (CRITIQUE_SHAPES[known] == NULL) {
         return err_set(e, ERR_NOT_FOUND, "critique: no shape \"%s\"", shape);
     }
-    Lines lines;
+    Lines lines = {0};
     int rc = split(arena, from, &lines, e);
     if (rc != 0) {
         return rc;

@@ -495,7 +495,7 @@ static int add_file(PatchReader *r, PatchFile **ret_file)
 
 static int read_file(PatchReader *r)
 {
-    PatchFile *file;
+    PatchFile *file = NULL;
     bool named = false, known = true;
     int rc = add_file(r, &file);
     if (rc != 0) {
