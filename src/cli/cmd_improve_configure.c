@@ -1,6 +1,7 @@
 // improve configure: which commands install, build, test and measure a repository, found by running
 // them.
 #include "cli/commands.h"
+#include "cli/improve_cli.h"
 #include "cli/table.h"
 
 #include <stdlib.h>
@@ -17,6 +18,7 @@ enum { TREE_ARENA_MAX = 1 << 30, NOISE_BUDGET_S = 5, NOISE_SPIN_MS = 50, PERCENT
 typedef struct Job {
     App *app;
     const OptionSet *set;
+    Arena *arena;       // of the tree
     const char *repo;   // a directory
     const char *output; // REPO/.perfwright
     Slice directory;
@@ -364,33 +366,41 @@ static void print(Job *job)
     }
 }
 
+static int work(ImproveCli *cli, Err *e)
+{
+    Job *job = cli->ctx;
+    Slice dir = option_string(job->set, "work-dir");
+    ConfigureSandbox *sandbox = NULL;
+    ConfigureSandboxOptions where = {.repo = job->repo,
+                                     .work_dir =
+                                         dir.len > 0 ? arena_cstr(job->app->arena, dir) : NULL,
+                                     .no_sandbox = option_flag(job->set, "no-sandbox"),
+                                     .read_only = option_flag(job->set, "dry-run"),
+                                     .loop = cli->loop};
+    int rc = configure_sandbox_create(&where, &sandbox, e);
+    rc = rc == 0 ? configure_in(job, sandbox, job->arena, e) : rc;
+    configure_sandbox_destroy(sandbox);
+    return rc;
+}
+
 static int run_configure(App *app, const OptionSet *set, Err *e)
 {
     app->quiet = option_flag(set, "quiet");
-    Job job = {.app = app, .set = set};
-    Slice work = option_string(set, "work-dir");
-    bool dry = option_flag(set, "dry-run");
-    ConfigureSandbox *sandbox = NULL;
-    Arena *arena = arena_create(TREE_ARENA_MAX);
+    Job job = {.app = app, .set = set, .arena = arena_create(TREE_ARENA_MAX)};
+    ImproveCli cli = {.app = app, .set = set, .ctx = &job};
     int rc = find_repository(&job, e);
     rc = rc == 0 ? read_old(&job, e) : rc;
     rc = rc == 0 ? check_goal(&job, e) : rc;
-    if (rc == 0) {
-        ConfigureSandboxOptions where = {.repo = job.repo,
-                                         .work_dir =
-                                             work.len > 0 ? arena_cstr(app->arena, work) : NULL,
-                                         .no_sandbox = option_flag(set, "no-sandbox"),
-                                         .read_only = dry};
-        rc = configure_sandbox_create(&where, &sandbox, e);
-    }
-    rc = rc == 0 ? configure_in(&job, sandbox, arena, e) : rc;
+    rc = rc == 0 ? improve_cli_fiber(&cli, work, e) : rc;
     if (rc == 0) {
         print(&job);
         // Something to go on with is what the next phase needs.
-        rc = job.report.build_validated || dry ? EXIT_PASS : EXIT_NOT_PROVEN;
+        rc = cli.stop                                                    ? EXIT_SIGNAL
+             : job.report.build_validated || option_flag(set, "dry-run") ? EXIT_PASS
+                                                                         : EXIT_NOT_PROVEN;
     }
-    configure_sandbox_destroy(sandbox);
-    arena_destroy(arena);
+    improve_cli_close(&cli);
+    arena_destroy(job.arena);
     return rc;
 }
 

@@ -18,6 +18,8 @@ struct ConfigureSandbox {
     const char *work_dir, *deps;
     const char **env;
     bool no_sandbox;
+    Loop *loop;
+    bool stopped;
 };
 
 // ---- copies and commands
@@ -49,7 +51,8 @@ static int run_copy(void *ctx, void *copy, const ConfigureCommand *k, Arena *are
                     ConfigureOutcome *out, Err *e)
 {
     ConfigureSandbox *s = ctx;
-    StepRunOptions options = {.workspace = copy,
+    StepRunOptions options = {.loop = s->loop,
+                              .workspace = copy,
                               .command = arena_cstr(arena, k->run),
                               .directory = arena_cstr(arena, k->directory),
                               .deps_dir = s->deps,
@@ -62,6 +65,11 @@ static int run_copy(void *ctx, void *copy, const ConfigureCommand *k, Arena *are
     options.sandbox.env = s->env;
     StepResult result;
     int rc = step_run(&options, arena, &result, e);
+    if (rc == ERR_CANCELLED || (rc == 0 && result.end == STEP_CANCELLED)) {
+        s->stopped = true;
+        *out = (ConfigureOutcome){.timed_out = true, .text = SLICE("stopped by a person")};
+        return 0;
+    }
     if (rc != 0) {
         return rc;
     }
@@ -101,8 +109,8 @@ Slice configure_log_text(Arena *arena, const char *path)
 
 static int64_t now_ns(void *ctx)
 {
-    (void)ctx;
-    return clock_now(clock_real());
+    const ConfigureSandbox *s = ctx;
+    return s->stopped ? NEVER_NS / 2 : clock_now(clock_real());
 }
 
 static bool package_installed(void *ctx, Slice name)
@@ -162,6 +170,7 @@ int configure_sandbox_create(const ConfigureSandboxOptions *options, ConfigureSa
     ConfigureSandbox *s = ARENA_NEW(arena, ConfigureSandbox);
     s->arena = arena;
     s->no_sandbox = options->no_sandbox;
+    s->loop = options->loop;
     s->runner = (ConfigureRunner){.ctx = s,
                                   .open = open_copy,
                                   .run = run_copy,

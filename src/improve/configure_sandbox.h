@@ -13,12 +13,16 @@
 
 #include "improve/configure.h"
 #include "improve/git.h"
+#include "os/loop.h"
 
 typedef struct ConfigureSandboxOptions {
     const char *repo;     // a repository, a plain directory or a file
     const char *work_dir; // NULL: where workspaces of this repository belong
     bool no_sandbox;      // --no-sandbox: with our own rights
     bool read_only;       // nothing is going to be run (--dry-run)
+    // Not NULL: called in a fiber of this loop. Cancelling it ends the step that runs; from then on
+    // the time is over, so that what was validated before is kept.
+    Loop *loop;
 } ConfigureSandboxOptions;
 
 typedef struct ConfigureSandbox ConfigureSandbox;
