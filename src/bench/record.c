@@ -11,30 +11,6 @@
 
 enum { ENVIRONMENT_BYTES_MAX = 64 << 10, RESULTS_BYTES_MAX = 256 << 20 };
 
-void bench_environment(Buf *out, Slice version)
-{
-    HostInfo h;
-    HostLoad load;
-    host_info(&h);
-    host_load(&load);
-    JsonWriter w = json_writer(out, 0);
-    json_object_begin(&w);
-    json_field_string(&w, "version", version);
-    json_field_cstr(&w, "hostname", h.hostname);
-    json_field_cstr(&w, "cpu_model", h.cpu_model);
-    json_field_cstr(&w, "kernel", h.kernel);
-    json_field_cstr(&w, "machine", h.machine);
-    json_field_cstr(&w, "distribution", h.distribution);
-    json_field_cstr(&w, "governor", h.governor[0] ? h.governor : NULL);
-    json_field_int(&w, "cpus_online", h.cpus_online);
-    json_field_int(&w, "cpus_allowed", h.cpus_allowed);
-    json_field_double(&w, "cpu_quota", h.cpu_quota);
-    json_field_int(&w, "memory_bytes", h.memory_bytes);
-    json_field_int(&w, "memory_limit_bytes", h.memory_limit_bytes);
-    json_field_double(&w, "load1", load.load1);
-    json_object_end(&w);
-}
-
 static int attach_samples(RunWriter *writer, const BenchRecord *record, Err *e)
 {
     return record->samples_json.len > 0
@@ -73,7 +49,7 @@ int bench_record(Ledger *ledger, const BenchRecord *record, char ret_id[RUN_ID_L
     char hex[SHA256_HEX + 1];
     sha256_hex(&hash, hex);
     Buf environment = buf_create(ENVIRONMENT_BYTES_MAX);
-    bench_environment(&environment, record->version);
+    host_environment(&environment, record->version);
     RunInfo info = {.kind = SLICE(BENCH_RECORD_KIND),
                     .name = record->name,
                     .plan_json = plan,

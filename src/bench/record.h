@@ -30,9 +30,6 @@ typedef struct BenchRecord {
 #define BENCH_RECORD_KIND    "benchmark"
 #define BENCH_RECORD_SAMPLES "samples.json"
 
-// The fingerprint of this machine as an object, with the members that load tests record too.
-void bench_environment(Buf *out, Slice version);
-
 // ERR_LIMIT for documents over the ledger's ceilings, and what the ledger says.
 MUST_USE int bench_record(Ledger *ledger, const BenchRecord *record, char ret_id[RUN_ID_LEN + 1],
                           Err *e);

@@ -1,7 +1,7 @@
 #include "cli/benchmark_results.h"
 
 #include "base/utf8.h"
-#include "load/session.h"
+#include "os/host.h"
 
 enum { ENVIRONMENT_BYTES = 64 << 10, FAILURES_SAID = 10 };
 
@@ -120,7 +120,7 @@ int results_store(App *app, const OptionSet *set, Ledger *ledger, const HarnessR
     char id[RUN_ID_LEN + 1];
     Buf environment = buf_create(ENVIRONMENT_BYTES);
     if (own) {
-        session_environment(&environment, SLICE(PERFWRIGHT_VERSION));
+        host_environment(&environment, SLICE(PERFWRIGHT_VERSION));
         about->environment_json = buf_slice(&environment);
     }
     int rc = read_labels(set, app->arena, &about->labels, e);

@@ -1,37 +1,7 @@
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "improve/place_test.h"
 
 #include "improve/approval.h"
 #include "improve/attempt_state.h"
-#include "os/file.h"
-
-typedef struct Fixture {
-    Arena *arena;
-    char dir[64];
-    Place place;
-} Fixture;
-
-static int set_up(void **state)
-{
-    static Fixture f; // one test at a time
-    f = (Fixture){.arena = arena_create(32 << 20), .dir = "/tmp/attempt_test.XXXXXX"};
-    assert_non_null(mkdtemp(f.dir));
-    assert_int_equal(place_find(f.arena, slice_from_cstr(f.dir), SLICE(""), &f.place, NULL), 0);
-    *state = &f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    Fixture *f = *state;
-    assert_int_equal(dir_remove_all(f->dir, NULL), 0);
-    arena_destroy(f->arena);
-    return 0;
-}
 
 static void test_saved_is_found_again(void **state)
 {

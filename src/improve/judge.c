@@ -5,9 +5,9 @@
 #include <math.h>
 
 #include "improve/judge_impl.h"
-#include "load/session.h"
 #include "os/fiber.h"
 #include "os/file.h"
+#include "os/host.h"
 
 enum { ENVIRONMENT_BYTES_MAX = 1 << 20 };
 
@@ -231,7 +231,7 @@ static JudgeReport *new_report(const JudgeOptions *o, Arena *arena)
 {
     JudgeReport *r = ARENA_NEW(arena, JudgeReport);
     Buf environment = buf_create(ENVIRONMENT_BYTES_MAX);
-    session_environment(&environment, o->version);
+    host_environment(&environment, o->version);
     *r = (JudgeReport){
         .findings = {.arena = arena},
         .measures = ARENA_ARRAY(arena, JudgeMeasure, JUDGE_MEASURES_MAX),

@@ -118,7 +118,7 @@ static int make_info(Session *s, double scale, RunInfo *info, Err *e)
     Sha256 hash = sha256_of(plan->canonical_json);
     char hex[SHA256_HEX + 1];
     sha256_hex(&hash, hex);
-    session_environment(&environment, s->options.version);
+    host_environment(&environment, s->options.version);
     *info = (RunInfo){
         .kind = SLICE("loadtest"),
         .name = plan->name.len > 0 ? plan->name : SLICE("load test"),
@@ -414,31 +414,4 @@ RunData *session_run_data(const Session *s, Arena *arena)
         }
     }
     return data;
-}
-
-void session_environment(Buf *out, Slice version)
-{
-    HostInfo h;
-    HostLoad load;
-    host_info(&h);
-    host_load(&load);
-    JsonWriter w = json_writer(out, 0);
-    json_object_begin(&w);
-    json_field_string(&w, "version", version);
-    json_field_cstr(&w, "hostname", h.hostname);
-    json_field_cstr(&w, "cpu_model", h.cpu_model);
-    json_field_cstr(&w, "kernel", h.kernel);
-    json_field_cstr(&w, "machine", h.machine);
-    json_field_cstr(&w, "distribution", h.distribution);
-    json_field_cstr(&w, "governor", h.governor[0] ? h.governor : NULL);
-    json_field_int(&w, "cpus_online", h.cpus_online);
-    json_field_int(&w, "cpus_allowed", h.cpus_allowed);
-    json_field_double(&w, "cpu_quota", h.cpu_quota);
-    json_field_int(&w, "memory_bytes", h.memory_bytes);
-    json_field_int(&w, "memory_limit_bytes", h.memory_limit_bytes);
-    json_field_int(&w, "fd_limit", h.fd_limit);
-    json_field_int(&w, "port_first", h.port_first);
-    json_field_int(&w, "port_last", h.port_last);
-    json_field_double(&w, "load1", load.load1);
-    json_object_end(&w);
 }

@@ -77,7 +77,4 @@ const SessionResult *session_result(const Session *session);
 RunData *session_run_data(const Session *session, Arena *arena);
 void session_destroy(Session *session); // NULL is fine
 
-// What a run records of the machine it was made on, as one JSON object.
-void session_environment(Buf *out, Slice version);
-
 #endif

@@ -7,7 +7,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "base/buf.h"
+#include "base/json_write.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/thread.h"
@@ -337,4 +337,31 @@ HostUsage host_usage(const HostLoad *before, const HostLoad *after)
         .throttled =
             quota ? (double)(after->throttled_ns - before->throttled_ns) / wall : (double)NAN,
     };
+}
+
+void host_environment(Buf *out, Slice version)
+{
+    HostInfo h;
+    HostLoad load;
+    host_info(&h);
+    host_load(&load);
+    JsonWriter w = json_writer(out, 0);
+    json_object_begin(&w);
+    json_field_string(&w, "version", version);
+    json_field_cstr(&w, "hostname", h.hostname);
+    json_field_cstr(&w, "cpu_model", h.cpu_model);
+    json_field_cstr(&w, "kernel", h.kernel);
+    json_field_cstr(&w, "machine", h.machine);
+    json_field_cstr(&w, "distribution", h.distribution);
+    json_field_cstr(&w, "governor", h.governor[0] ? h.governor : NULL);
+    json_field_int(&w, "cpus_online", h.cpus_online);
+    json_field_int(&w, "cpus_allowed", h.cpus_allowed);
+    json_field_double(&w, "cpu_quota", h.cpu_quota);
+    json_field_int(&w, "memory_bytes", h.memory_bytes);
+    json_field_int(&w, "memory_limit_bytes", h.memory_limit_bytes);
+    json_field_int(&w, "fd_limit", h.fd_limit);
+    json_field_int(&w, "port_first", h.port_first);
+    json_field_int(&w, "port_last", h.port_last);
+    json_field_double(&w, "load1", load.load1);
+    json_object_end(&w);
 }

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
+
 enum { HOST_TEXT_MAX = 128 };
 
 typedef struct HostInfo {
@@ -60,6 +62,10 @@ typedef struct HostUsage {
 } HostUsage;
 
 HostUsage host_usage(const HostLoad *before, const HostLoad *after);
+
+// The machine as runs record it: a JSON object of HostInfo's members, the program's version and the
+// load average now. Empty texts are null.
+void host_environment(Buf *out, Slice version);
 
 // ---- for tests: the same from another root than "/"
 
