@@ -26,30 +26,33 @@ typedef struct Panel {
     bool share;   // 0..1
 } Panel;
 
-static double goodput(const System *sys, const SimResult *r, uint32_t line, uint32_t window)
+// A client's window, summed over the runs that came so far.
+static SimWindow client_window(const System *sys, const SimResult *r, uint32_t line,
+                               uint32_t window)
 {
-    double good = 0, offered = 0;
+    SimWindow sum = {0};
     for (uint32_t i = 0; i < r->run_count; i++) {
         if (window < r->runs[i].window_count) {
             const SimWindow *w = &r->runs[i].windows[window * sys->client_count + line];
-            good += w->good;
-            offered += w->offered;
+            sum.offered += w->offered;
+            sum.ok += w->ok;
+            sum.good += w->good;
+            sum.latency_sum_s += w->latency_sum_s;
         }
     }
-    return offered > 0 ? good / offered : NAN;
+    return sum;
+}
+
+static double goodput(const System *sys, const SimResult *r, uint32_t line, uint32_t window)
+{
+    SimWindow w = client_window(sys, r, line, window);
+    return w.offered > 0 ? (double)w.good / w.offered : NAN;
 }
 
 static double latency(const System *sys, const SimResult *r, uint32_t line, uint32_t window)
 {
-    double sum = 0, ok = 0;
-    for (uint32_t i = 0; i < r->run_count; i++) {
-        if (window < r->runs[i].window_count) {
-            const SimWindow *w = &r->runs[i].windows[window * sys->client_count + line];
-            sum += w->latency_sum_s;
-            ok += w->ok;
-        }
-    }
-    return ok > 0 ? sum / ok : NAN;
+    SimWindow w = client_window(sys, r, line, window);
+    return w.ok > 0 ? w.latency_sum_s / w.ok : NAN;
 }
 
 static double waiting(const System *sys, const SimResult *r, uint32_t line, uint32_t window)

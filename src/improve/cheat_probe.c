@@ -343,27 +343,6 @@ double cheat_attempt_alpha(double alpha, unsigned attempt)
     return alpha * 6 / (M_PI * M_PI * k * k);
 }
 
-int cheat_holm(const double *p, size_t count, double alpha, bool *ret_rejected, Err *e)
-{
-    if (count > CHEAT_HOLM_MAX) {
-        return err_set(e, ERR_LIMIT, "more than %d tests in one family", CHEAT_HOLM_MAX);
-    }
-    memset(ret_rejected, 0, count * sizeof *ret_rejected);
-    for (size_t step = 0; step < count; step++) {
-        size_t least = count;
-        for (size_t i = 0; i < count; i++) {
-            if (!ret_rejected[i] && (least == count || p[i] < p[least])) {
-                least = i;
-            }
-        }
-        if (least == count || !(p[least] <= alpha / (double)(count - step))) {
-            break;
-        }
-        ret_rejected[least] = true;
-    }
-    return 0;
-}
-
 void cheat_check_history(const char *workspace_dir, int64_t commits, Findings *findings)
 {
     enum { CONFIG_BYTES_MAX = 1 << 20, PATH_BYTES_MAX = 4096 };

@@ -87,12 +87,8 @@ void cheat_check_stale(const Patch *patch, const Steps *steps, Slice base_artifa
 MUST_USE int cheat_check_base(Slice registered_commit, Slice judged_commit, Err *e);
 // 20: alpha for the k-th attempt at one goal (k from 1): alpha * 6 / (pi * k)^2. The shares of all
 // attempts there will ever be add up to alpha, so that nobody has to say beforehand how many there
-// will be (Holm's method needs them all at hand; the first gets 61 % of alpha, the tenth 0.6 %).
+// will be (the first gets 61 % of alpha, the tenth 0.6 %).
 double cheat_attempt_alpha(double alpha, unsigned attempt);
-// Holm's step-down (1979) over values that are at hand together: several workloads of one claim.
-// Sets ret_rejected[i] where the i-th null falls at `alpha`. At most CHEAT_HOLM_MAX.
-enum { CHEAT_HOLM_MAX = 1024 };
-MUST_USE int cheat_holm(const double *p, size_t count, double alpha, bool *ret_rejected, Err *e);
 // 16: the copy that the author of the patch worked in had one commit, no remote, no alternate
 // object store. `commits` is what `git rev-list --all --count` says there.
 void cheat_check_history(const char *workspace_dir, int64_t commits, Findings *findings);

@@ -252,18 +252,6 @@ static void test_many_attempts_and_many_tests(void **state)
     }
     assert_true(sum <= 0.01 && sum > 0.00999);
     assert_true(cheat_attempt_alpha(0.01, 0) == cheat_attempt_alpha(0.01, 1));
-    // R 4.2: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm") is 0.03 0.06 0.06 0.02.
-    const double p[] = {0.01, 0.04, 0.03, 0.005};
-    bool rejected[4];
-    assert_int_equal(cheat_holm(p, 4, 0.05, rejected, NULL), 0);
-    assert_true(rejected[0] && !rejected[1] && !rejected[2] && rejected[3]);
-    assert_int_equal(cheat_holm(p, 4, 0.025, rejected, NULL), 0);
-    assert_true(!rejected[0] && rejected[3]);
-    static double many[CHEAT_HOLM_MAX + 1];
-    static bool fell[CHEAT_HOLM_MAX + 1];
-    assert_int_equal(cheat_holm(many, CHEAT_HOLM_MAX, 0.05, fell, NULL), 0);
-    assert_true(fell[CHEAT_HOLM_MAX - 1]);
-    assert_int_equal(cheat_holm(many, CHEAT_HOLM_MAX + 1, 0.05, fell, NULL), ERR_LIMIT);
 }
 
 // Every `from` in a copy of the file becomes `to`, of one length.
